@@ -1,0 +1,43 @@
+"""Everything that Dagster sees."""
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+
+from clipfarm_assets.graph.checks import CHECKS
+from clipfarm_assets.graph.embeddings import audio_embedding, text_embedding, video_embedding
+from clipfarm_assets.graph.fusion import embedding_manifest, fused_manifest
+from clipfarm_assets.graph.jobs import JOBS
+from clipfarm_assets.graph.ledger import ledger
+from clipfarm_assets.graph.metadata import video_metadata
+from clipfarm_assets.graph.platform import Chunk, Platform
+from clipfarm_assets.graph.raw import raw_audio, raw_text, raw_video
+from clipfarm_assets.graph.removal import forget_videos
+from clipfarm_assets.graph.sensors import SENSORS
+from clipfarm_assets.graph.stages import with_configured_models
+from clipfarm_assets.settings import Settings, load_settings
+
+ASSETS = (
+    video_metadata,
+    *(raw_video, raw_audio, raw_text),
+    *(video_embedding, audio_embedding, text_embedding),
+    *(embedding_manifest, fused_manifest, ledger),
+)
+EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """The graph of one deployment."""
+    return dg.Definitions(
+        assets=dg.map_asset_specs(with_configured_models(settings), ASSETS),
+        asset_checks=CHECKS,
+        jobs=[*JOBS, forget_videos],
+        sensors=SENSORS,
+        resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk()},
+        executor=EXECUTORS[settings.executor],
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Built when a Dagster process loads the project, from the settings of its environment."""
+    return build(load_settings())

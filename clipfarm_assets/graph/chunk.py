@@ -1,0 +1,240 @@
+"""One run, many videos, a true outcome for each.
+
+A per-video asset handles every video of its run in one step. The step books what is current without making it again,
+makes the rest, and logs a materialization for each video that is finished and an observation, with status and error,
+for each that failed. Where any failed it raises at its own end, so that Dagster shows exactly those as Failed. Stages
+after it are then skipped in this run, and taken up by the next tick for the videos that are ready.
+
+Killed at any moment, a run has lost nothing: artifacts prove their own identity in the store, and the next run books
+those whose event was not yet written.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from tqdm import tqdm
+
+from clipfarm_assets.errors import MissingRawObject, VideoError
+from clipfarm_assets.graph import in_flight
+from clipfarm_assets.graph.delta import NO_EVENTS
+from clipfarm_assets.graph.events import EventGroup, VideoEvents, read_events
+from clipfarm_assets.graph.outcome import Outcome
+from clipfarm_assets.graph.platform import Chunk, Workshop
+from clipfarm_assets.graph.presentation import failure_table, outcome_metadata
+from clipfarm_assets.graph.provenance import Provenance
+from clipfarm_assets.graph.stage import Stage
+from clipfarm_assets.metadata.rows import Video
+from clipfarm_assets.outcomes import Item, Made, MakeMany, Result, Status
+from clipfarm_assets.store.artifacts import Identity
+
+DEFER_EVENTS = "dagster/defer_asset_events"
+_PROOF_THREADS = 16
+_ERROR_LENGTH = 2000
+
+
+class UpstreamFailed(VideoError):
+    """The stage before failed for this video; nothing is tried here."""
+
+    status = Status.UPSTREAM_FAILED
+
+
+def run_chunk(
+    context: dg.AssetExecutionContext, stage: Stage, workshop: Workshop, chunk: Chunk, make: MakeMany
+) -> None:
+    """Runs one stage over the videos of this run; the whole body of a per-video asset."""
+    context.run.tags[DEFER_EVENTS] = "true"  # on the in-memory run: the step speaks for itself
+    in_flight.mark_process(context)
+    video_ids = in_flight.run_videos(context.instance, context.run)
+    if not video_ids:
+        raise dg.Failure(
+            "No videos were chosen: materialize with partitions, or name videos in the `chunk` resource's config.",
+            allow_retries=False,
+        )
+    step = _Step(context, stage, workshop, planned=in_flight.has_partitions(context.run), force=chunk.force)
+    try:
+        failures = step.run(video_ids, make)
+    finally:
+        step.events.flush()
+    context.log.info(f"{stage.name}: {step.summary()}")
+    if failures:
+        raise _failure(stage, failures, len(video_ids))
+
+
+def emit_own_events(context: dg.AssetExecutionContext) -> None:
+    """Called first by every asset that leaves its events to Dagster: the tag of a chunk step holds for the process."""
+    context.run.tags.pop(DEFER_EVENTS, None)
+    in_flight.mark_process(context)
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """What is to be done about the videos of a chunk."""
+
+    current: list[tuple[Item, Identity]]
+    todo: list[Item]
+    refused: list[tuple[Item, VideoError]]
+
+
+class _Step:
+    """One stage's work on one chunk."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, stage: Stage, workshop: Workshop, *, planned: bool, force: bool
+    ) -> None:
+        self.context = context
+        self.stage = stage
+        self.workshop = workshop
+        self.planned = planned
+        self.force = force
+        self.versions = stage.versions(workshop.settings, lambda: workshop.models)
+        self.events = EventGroup(context, stage.name)
+        self.provenance = Provenance(context)
+        self.counts: dict[str, int] = {}
+        self._seen: dict[str, VideoEvents] = {}
+        self._upstream_seen: dict[str, dict[str, VideoEvents]] = {}
+
+    def run(self, video_ids: Sequence[str], make: MakeMany) -> dict[str, Outcome]:
+        """Handles every video; returns the outcomes of those that failed."""
+        failures: dict[str, Outcome] = {}
+        work = self._sort(video_ids)
+        for item, identity in work.current:
+            if self.planned or self._unbooked(item):
+                self._book(item, identity, 0.0)
+            self._count("already there")
+        for item, error in work.refused:
+            failures[item.video.video_id] = self._refuse(item, error)
+        if not self.planned:
+            self.events.plan(item.video.video_id for item in work.todo)
+        self.events.flush()
+        for item, result, seconds in self._timed(make(work.todo), len(work.todo)):
+            if isinstance(result, VideoError):
+                failures[item.video.video_id] = self._refuse(item, result, seconds)
+            else:
+                self._book(item, self._store(item, result), seconds, result.picture)
+                self._count(result.status)
+        return failures
+
+    def summary(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in self.counts.items()) or "nothing to do"
+
+    def _count(self, name: str) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def _sort(self, video_ids: Sequence[str]) -> _Sorted:
+        videos = self.workshop.videos(list(video_ids))
+        self._seen = read_events(self.context.instance, self.stage.name, video_ids)
+        self._upstream_seen = {
+            upstream.name: read_events(self.context.instance, upstream.name, video_ids)
+            for upstream in self.stage.upstream
+        }
+        work = _Sorted([], [], [])
+        known = [videos[video_id] for video_id in video_ids if video_id in videos and not videos[video_id].removed]
+        if gone := sorted(set(video_ids) - {video.video_id for video in known}):
+            self.context.log.warning(f"Left out, removed or without a metadata row: {', '.join(gone)}")
+        with ThreadPoolExecutor(_PROOF_THREADS) as pool:
+            for item, identity_or_error in pool.map(self._look, known):
+                if isinstance(identity_or_error, VideoError):
+                    work.refused.append((item, identity_or_error))
+                elif identity_or_error is not None:
+                    work.current.append((item, identity_or_error))
+                else:
+                    work.todo.append(item)
+        return work
+
+    def _look(self, video: Video) -> tuple[Item, Identity | VideoError | None]:
+        """What the stage reads for the video, and what it already has for just that, or why it cannot start."""
+        artifacts, error = self.workshop.artifacts, None
+        inputs: dict[str, Identity] = {}
+        data_versions: dict[str, str] = {}
+        for upstream in self.stage.upstream:
+            outcome = self._upstream_seen[upstream.name].get(video.video_id, NO_EVENTS).outcome
+            if outcome is not None and not outcome.status.materialized:
+                return Item(video, {}, ""), UpstreamFailed(f"{upstream.name} has not succeeded: {outcome.status}.")
+            identity = artifacts.present(upstream.key(video.video_id))
+            if outcome is None or identity is None:
+                error = error or MissingRawObject(f"{upstream.name} has nothing for this video.")
+            else:
+                inputs[upstream.name] = identity
+            data_versions[upstream.name] = (identity or outcome or _NOTHING).data_version or ""
+        source_hash = self.stage.source_hash(video, data_versions)
+        item = Item(video, inputs, source_hash)
+        if error is not None or self.force:
+            return item, error
+        return item, artifacts.prove(self.stage.key(video.video_id), source_hash, self.versions)
+
+    def _timed(self, results: Iterator[Result], total: int) -> Iterator[tuple[Item, Made | VideoError, float]]:
+        """The results with the wall seconds that each took, under a progress bar."""
+        bar = tqdm(total=total, desc=self.stage.name, unit="video", disable=None if total else True, leave=False)
+        with bar:
+            while True:
+                started = time.monotonic()
+                pair = next(results, None)
+                if pair is None:
+                    return
+                yield pair[0], pair[1], time.monotonic() - started
+                bar.update()
+
+    def _store(self, item: Item, made: Made) -> Identity:
+        return self.workshop.artifacts.put(
+            self.stage.key(item.video.video_id), made, stage=self.stage.name, video_id=item.video.video_id,
+            source_hash=item.source_hash, versions=self.versions,
+        )  # fmt: skip
+
+    def _unbooked(self, item: Item) -> bool:
+        """The log does not say yet, as its last word, what the store proves."""
+        seen = self._seen.get(item.video.video_id, NO_EVENTS)
+        return (
+            seen.outcome is None
+            or not seen.outcome.status.materialized
+            or not seen.outcome.same_input(item.source_hash, self.versions)
+            or seen.planned_id > seen.outcome_id
+        )
+
+    def _book(self, item: Item, identity: Identity, seconds: float, picture: bytes | None = None) -> None:
+        outcome = Outcome(
+            status=identity.status, source_hash=item.source_hash, versions=self.versions, processed_at=identity.made_at,
+            run_id=self.context.run.run_id, data_version=identity.data_version, artifact_key=identity.key,
+            etag=identity.etag, embedding_dim=identity.embedding_dim, duration_sec=round(seconds, 3),
+        )  # fmt: skip
+        event = dg.AssetMaterialization(
+            self.context.asset_key,
+            partition=item.video.video_id,
+            metadata=outcome_metadata(outcome, identity.details, self.workshop.store, picture),
+            tags=self.provenance.tags(item, identity, self._upstream_seen),
+        )
+        self.events.materialized(event, outcome)
+
+    def _refuse(self, item: Item, error: VideoError, seconds: float = 0.0) -> Outcome:
+        """Records a failure; the last of the tries exhausts them."""
+        before = self._seen.get(item.video.video_id, NO_EVENTS).outcome
+        again = before is not None and before.status.failed and before.same_input(item.source_hash, self.versions)
+        tries = (before.retry_count if before and again else 0) + error.status.meaning.costs_try
+        status, text = error.status, str(error)[:_ERROR_LENGTH]
+        if not status.meaning.terminal and status.meaning.costs_try and tries >= self.workshop.settings.max_tries:
+            status, text = Status.FAIL_EXHAUSTED, f"{status}: {text}"
+        outcome = Outcome(
+            status=status, source_hash=item.source_hash, versions=self.versions,
+            processed_at=datetime.now(UTC).isoformat(timespec="microseconds"), run_id=self.context.run.run_id,
+            error=text, retry_count=tries, duration_sec=round(seconds, 3),
+        )  # fmt: skip
+        event = dg.AssetObservation(
+            self.context.asset_key,
+            partition=item.video.video_id,
+            metadata=outcome_metadata(outcome, {}, self.workshop.store),
+        )
+        self.events.observed(event, outcome)
+        self._count(status)
+        self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
+        return outcome
+
+
+def _failure(stage: Stage, failures: Mapping[str, Outcome], total: int) -> dg.Failure:
+    return dg.Failure(
+        f"{stage.name}: {len(failures)} of {total} videos failed; the others are finished.",
+        metadata={"failures": dg.MetadataValue.md(failure_table(failures))},
+        allow_retries=False,
+    )

@@ -1,0 +1,84 @@
+"""Which videos runs are working on now, and which runs have died without saying so.
+
+A run that the command line started has nobody who notices when it is killed. Every step therefore notes host, process
+and start time of its run's process as run tags, and a run whose process is gone is reported as failed.
+"""
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Sequence
+
+import dagster as dg
+import psutil
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+VIDEOS = "videos"
+PROCESS = "clipfarm/process"
+
+
+def has_partitions(run: dg.DagsterRun) -> bool:
+    """Whether the run's tags name its partitions; Dagster has then logged what it plans for each of them."""
+    return PARTITION_NAME_TAG in run.tags or ASSET_PARTITION_RANGE_START_TAG in run.tags
+
+
+def run_videos(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """The videos of a run: its partition, its range of partitions, else those that its `chunk` config names."""
+    if PARTITION_NAME_TAG in run.tags:
+        return [run.tags[PARTITION_NAME_TAG]]
+    if ASSET_PARTITION_RANGE_START_TAG in run.tags:
+        keys = list(instance.get_dynamic_partitions(VIDEOS))
+        first, last = run.tags[ASSET_PARTITION_RANGE_START_TAG], run.tags[ASSET_PARTITION_RANGE_END_TAG]
+        if first not in keys or last not in keys:
+            return []
+        return keys[keys.index(first) : keys.index(last) + 1]
+    chunk = run.run_config.get("resources", {}).get("chunk", {}).get("config", {})
+    return list(dict.fromkeys(chunk.get("videos", [])))
+
+
+def videos_in_flight(instance: dg.DagsterInstance) -> set[str]:
+    """Every video that an unfinished run may be working on."""
+    return {video_id for run in unfinished_runs(instance) for video_id in run_videos(instance, run)}
+
+
+def unfinished_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
+    """Runs that wait, start, or work."""
+    return instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
+
+
+def mark_process(context: dg.AssetExecutionContext) -> None:
+    """Notes which process works on the run, once a run."""
+    if PROCESS not in context.run.tags:
+        context.instance.add_run_tags(context.run.run_id, {PROCESS: this_process()})
+        context.run.tags[PROCESS] = this_process()
+
+
+def this_process() -> str:
+    """Host, process id and start time of the process that owns the run; a step's own process is its child."""
+    parent = multiprocessing.parent_process()
+    pid = parent.pid if parent is not None and parent.pid else os.getpid()
+    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.0f}"
+
+
+def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Reports runs as failed whose process on this machine is gone; returns their ids."""
+    dead = [run for run in unfinished_runs(instance) if _is_dead(run.tags.get(PROCESS, ""))]
+    for run in dead:
+        instance.report_run_failed(run, "The process of this run is gone. Finished videos are kept; the rest resumes.")
+    return [run.run_id for run in dead]
+
+
+def _is_dead(process: str) -> bool:
+    parts = process.rsplit(":", 2)
+    if len(parts) != 3 or parts[0] != socket.gethostname():
+        return False  # not noted yet, or another machine's: its own daemon watches it
+    try:
+        found = psutil.Process(int(parts[1]))
+        return f"{found.create_time():.0f}" != parts[2] or found.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,52 @@
+"""The record of one video in one stage, as it travels with a Dagster event."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clipfarm_assets.outcomes import Status
+from clipfarm_assets.store.artifacts import Versions
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one video in one stage: the ledger's columns, less the video and the stage.
+
+    Attributes:
+        data_version: of what the stage has for the video; None where it has nothing.
+        etag: the store's own, of the artifact.
+        embedding_dim: length of the vector, where the artifact is one.
+        retry_count: tries that failed with this input so far.
+        duration_sec: wall seconds that the stage spent on the video.
+    """
+
+    status: Status
+    source_hash: str
+    versions: Versions
+    processed_at: str
+    run_id: str
+    data_version: str | None = None
+    artifact_key: str | None = None
+    etag: str | None = None
+    embedding_dim: int | None = None
+    error: str | None = None
+    retry_count: int = 0
+    duration_sec: float = 0.0
+
+    def same_input(self, source_hash: str, versions: Versions) -> bool:
+        """Whether the outcome speaks of this input, made by this code and model."""
+        return self.source_hash == source_hash and self.versions == versions
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Outcome":
+        return cls.from_fields(json.loads(text))
+
+    @classmethod
+    def from_fields(cls, values: Mapping[str, Any]) -> "Outcome":
+        fields = dict(values)
+        versions, status = Versions(**fields.pop("versions")), Status(fields.pop("status"))
+        return cls(status=status, versions=versions, **fields)

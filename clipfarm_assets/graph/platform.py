@@ -1,0 +1,128 @@
+"""What every asset works with, opened once a process: settings, the store, the models, the metadata."""
+
+from functools import cached_property
+from pathlib import Path
+
+import boto3
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+from dagster_aws.s3 import S3Resource
+from pydantic import Field
+
+from clipfarm_assets.errors import ClipfarmError
+from clipfarm_assets.media.fetch import FetchOptions
+from clipfarm_assets.media.raw import Sources
+from clipfarm_assets.metadata.rows import Video
+from clipfarm_assets.metadata.tables import (
+    MetadataTables,
+    parquet_key,
+    tables_from_parquet,
+    tables_to_parquet,
+    videos_from_table,
+)
+from clipfarm_assets.models.catalog import ModelSet, resolve_models
+from clipfarm_assets.settings import Settings, load_settings
+from clipfarm_assets.store.artifacts import Artifacts
+from clipfarm_assets.store.object_store import ObjectStore, open_store
+
+
+class Workshop:
+    """The open tools of one process; the same for assets, sensors and the command line."""
+
+    def __init__(self, settings: Settings, s3: S3Resource | None = None) -> None:
+        self.settings = settings
+        self._s3 = s3 or S3Resource()
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        return self.open_store(self.settings.store_url)
+
+    def open_store(self, url: str) -> ObjectStore:
+        """A store by URL, with this deployment's credentials."""
+        if not url.startswith("s3://"):
+            return open_store(url)
+        s3 = self._s3
+        session = boto3.Session(
+            aws_access_key_id=s3.aws_access_key_id,
+            aws_secret_access_key=s3.aws_secret_access_key,
+            aws_session_token=s3.aws_session_token,
+            region_name=s3.region_name,
+            profile_name=s3.profile_name,
+        )
+        endpoint = s3.endpoint_url or session.client("s3").meta.endpoint_url  # AWS_ENDPOINT_URL and the config file
+        return open_store(url, session=session, endpoint=endpoint)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.store)
+
+    @cached_property
+    def models(self) -> ModelSet:
+        return resolve_models(self.settings, self.store)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Where videos come from: relative names start from the metadata's folder."""
+        settings = self.settings
+        options = FetchOptions(
+            base_folder=self.base_folder,
+            max_bytes=settings.max_download_bytes,
+            timeout_sec=settings.download_timeout_sec,
+            allow_private=settings.allow_private_addresses,
+        )
+        return Sources(self.store, options)
+
+    @property
+    def base_folder(self) -> Path:
+        """The folder that relative names in the CSV start from: its own."""
+        source = self.settings.metadata
+        return Path(source).absolute().parent if "://" not in source else Path.cwd()
+
+    def tables(self) -> MetadataTables | None:
+        """The tables that `video_metadata` last wrote, if it has."""
+        keys = [parquet_key(name) for name in ("videos", "snapshots", "quarantine")]
+        found = {key: self.store.get(key) for key in keys}
+        contents = {key: content for key, content in found.items() if content is not None}
+        return tables_from_parquet(contents) if len(contents) == len(keys) else None
+
+    def save_tables(self, tables: MetadataTables) -> None:
+        """Replaces the tables; `videos` last, since the others only explain it."""
+        for key, content in sorted(tables_to_parquet(tables).items()):
+            self.store.put(key, content)
+
+    def metadata(self) -> MetadataTables:
+        """The tables that `video_metadata` last wrote; an error that says what to do where it has not."""
+        tables = self.tables()
+        if tables is None:
+            raise ClipfarmError("There is no metadata in the store yet.", hint="Materialize video_metadata first.")
+        return tables
+
+    def videos(self, video_ids: list[str]) -> dict[str, Video]:
+        """The latest metadata row of each of the videos that has one."""
+        table = self.metadata().videos
+        chosen = table.filter(pc.is_in(table["video_id"], value_set=pa.array(video_ids, table["video_id"].type)))
+        return {video.video_id: video for video in videos_from_table(chosen)}
+
+
+class Platform(dg.ConfigurableResource[Workshop]):
+    """Settings from the environment, S3 credentials from `S3Resource`."""
+
+    s3: dg.ResourceDependency[S3Resource]
+
+    @cached_property
+    def _workshop(self) -> Workshop:
+        return Workshop(load_settings(), self.s3)
+
+    def open(self) -> Workshop:
+        return self._workshop
+
+
+class Chunk(dg.ConfigurableResource[None]):
+    """Which videos a run handles, where its partitions do not say so.
+
+    Partition keys of a run are one key or one contiguous range; a scattered set stands here.
+    """
+
+    videos: list[str] = Field(default_factory=list, description="Video ids.")
+    force: bool = Field(False, description="Make again what is current.")

@@ -1,0 +1,41 @@
+"""Removal: a video that is marked removed is deleted everywhere and leaves a tombstone in the ledger."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from clipfarm_assets.graph.events import OUTCOME, EventGroup
+from clipfarm_assets.graph.in_flight import VIDEOS
+from clipfarm_assets.graph.outcome import Outcome
+from clipfarm_assets.graph.platform import Chunk, Platform
+from clipfarm_assets.graph.stages import STAGES
+from clipfarm_assets.outcomes import Status
+from clipfarm_assets.store.artifacts import Versions
+
+
+@dg.op(ins={}, out={})
+def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> None:
+    """Deletes what every stage made of the videos, in reverse order of the graph; the partitions go last.
+
+    A crash in between leaves partitions or outcomes by which the next tick finds the rest.
+    """
+    artifacts = platform.open().artifacts
+    for stage in reversed(STAGES):
+        events = EventGroup(context, stage.name)
+        for video_id in chunk.videos:
+            stage.forget(artifacts, video_id)
+            now = datetime.now(UTC).isoformat(timespec="microseconds")
+            outcome = Outcome(Status.REMOVED, "", Versions(""), now, context.run.run_id)
+            metadata = {"status": outcome.status.value, OUTCOME: dg.MetadataValue.json(asdict(outcome))}
+            events.observed(dg.AssetObservation(stage.name, partition=video_id, metadata=metadata), outcome)
+        events.flush()
+    for video_id in chunk.videos:
+        context.instance.delete_dynamic_partition(VIDEOS, video_id)
+    context.log.info(f"Removed {len(chunk.videos)} videos.")
+
+
+@dg.job(executor_def=dg.in_process_executor, tags={"dagster/max_retries": "0"})
+def forget_videos() -> None:
+    """Deletes videos that the metadata marks as removed. The `due_videos` sensor requests it."""
+    forget()

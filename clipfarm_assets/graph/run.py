@@ -1,0 +1,87 @@
+"""The whole graph in one process, without the daemon: what the sensors would ask for, done now.
+
+The command line's `clipfarm run` reads the metadata, handles whatever is due, and ends with the fan-in. It goes by the
+same delta rule and leaves the same events as runs that a sensor starts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from clipfarm_assets.graph.delta import Work, chunks
+from clipfarm_assets.graph.events import newest_outcome_id
+from clipfarm_assets.graph.in_flight import PROCESS, VIDEOS, report_dead_runs, this_process
+from clipfarm_assets.graph.jobs import FAN_IN, chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
+from clipfarm_assets.graph.metadata import changed_files, csv_change
+from clipfarm_assets.graph.platform import Workshop
+from clipfarm_assets.graph.removal import forget_videos
+from clipfarm_assets.graph.stages import STAGES
+from clipfarm_assets.graph.state import State, read_state
+
+
+@dataclass
+class Report:
+    """What one `clipfarm run` did."""
+
+    runs: int = 0
+    failed_runs: list[str] = field(default_factory=list)
+
+
+class Runner:
+    """Runs jobs of the graph in this process, one after another."""
+
+    def __init__(
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, workshop: Workshop, say: Callable[[str], None]
+    ) -> None:
+        self._definitions = definitions
+        self._instance = instance
+        self._workshop = workshop
+        self._say = say
+        self.report = Report()
+
+    def run(self) -> State:
+        """Does everything that is due; returns where every video stands then."""
+        report_dead_runs(self._instance)
+        self._read_metadata()
+        state = self._state()
+        if state.removable:
+            self._say(f"removing {len(state.removable)} videos")
+            self._execute(forget_videos.name, chunk_config(state.removable))
+        self._instance.add_dynamic_partitions(VIDEOS, state.new)
+        done: set[Work] = set()
+        while work := [item for item in self._state().work(STAGES) if item not in done]:
+            for chunk in chunks(work, self._workshop.settings.chunk_size):
+                self._say(f"{len(chunk)} videos: {', '.join(chunk[0].stages)}")
+                request = chunk_request(chunk)
+                self._execute(process_videos.name, request.run_config, request.asset_selection)
+            done.update(work)  # a video that asks for the same again has got nowhere: its pause comes first
+        if self._is_stale():
+            self._say("manifests, fused vectors, ledger")
+            self._execute(fan_in.name, {})
+        return self._state()
+
+    def _state(self) -> State:
+        return read_state(self._instance, self._workshop, STAGES)
+
+    def _read_metadata(self) -> None:
+        """Reads the CSV unless neither it nor a file that it names has changed since."""
+        unread = csv_change(self._workshop) or changed_files(self._workshop)
+        if unread or not newest_outcome_id(self._instance, ["video_metadata"]):
+            self._say("reading the metadata")
+            self._execute(read_metadata_job.name, {})
+
+    def _is_stale(self) -> bool:
+        names = (*(stage.name for stage in STAGES), "video_metadata")
+        return newest_outcome_id(self._instance, names) > newest_outcome_id(self._instance, FAN_IN[-1:])
+
+    def _execute(self, job_name: str, run_config: object, asset_selection: list[dg.AssetKey] | None = None) -> bool:
+        job = self._definitions.resolve_job_def(job_name)
+        result = job.execute_in_process(
+            run_config=run_config, instance=self._instance, asset_selection=asset_selection, raise_on_error=False,
+            tags={PROCESS: this_process()},
+        )  # fmt: skip
+        self.report.runs += 1
+        if not result.success:
+            self.report.failed_runs.append(result.run_id)
+        return result.success

@@ -1,0 +1,141 @@
+"""What makes the graph run by itself: new metadata, due videos, and the fan-in after them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from clipfarm_assets.errors import MetadataFileError
+from clipfarm_assets.graph.delta import chunks
+from clipfarm_assets.graph.events import newest_event_id, newest_outcome_id
+from clipfarm_assets.graph.in_flight import report_dead_runs, unfinished_runs
+from clipfarm_assets.graph.jobs import FAN_IN, chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
+from clipfarm_assets.graph.metadata import changed_files, csv_change
+from clipfarm_assets.graph.platform import Platform, Workshop
+from clipfarm_assets.graph.removal import forget_videos
+from clipfarm_assets.graph.stages import STAGES
+from clipfarm_assets.graph.state import State, read_state
+from clipfarm_assets.graph.videos import videos
+
+_STAGE_NAMES = tuple(stage.name for stage in STAGES)
+_STALLED_PAUSE_SEC = 300.0
+
+
+@dataclass
+class _Memory:
+    """What a sensor keeps between its ticks, as JSON in its cursor; an unreadable cursor is an empty memory."""
+
+    asked_for: str = ""
+    checked_at: float = 0.0
+    event_id: int = -1
+    next_due: float = 0.0
+
+    @classmethod
+    def read(cls, cursor: str | None) -> "_Memory":
+        try:
+            fields: Any = json.loads(cursor or "{}")
+            return cls(**fields)
+        except (ValueError, TypeError):
+            return cls()
+
+    def write(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+@dg.sensor(
+    job=read_metadata_job, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for the metadata to be parsed when the CSV, or a local file that it names, has changed.",
+)  # fmt: skip
+def new_metadata(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
+    """Only looks at sizes and times; parsing happens in the run."""
+    workshop, memory = platform.open(), _Memory.read(context.cursor)
+    if _is_running(context.instance, read_metadata_job.name):
+        return dg.SensorResult(skip_reason="The metadata is being read.")
+    try:
+        change = csv_change(workshop) or ""
+    except MetadataFileError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    if not change and _now() - memory.checked_at >= workshop.settings.file_check_sec:
+        change, memory.checked_at = ", ".join(changed_files(workshop)), _now()
+    if not change:
+        return dg.SensorResult(
+            skip_reason="Neither the CSV nor a file that it names has changed.", cursor=memory.write()
+        )
+    if change == memory.asked_for and _now() < memory.next_due:
+        return dg.SensorResult(skip_reason="The last reading of this CSV failed; waiting.", cursor=memory.write())
+    memory.asked_for, memory.next_due = change, _now() + _STALLED_PAUSE_SEC
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=memory.write())
+
+
+@dg.sensor(
+    jobs=[process_videos, forget_videos], minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for runs over the videos that are new, changed, to be tried again, or marked as removed.",
+)  # fmt: skip
+def due_videos(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
+    """Compares the metadata with what the event log says was made; a tick at which nothing moved is cheap."""
+    workshop, instance = platform.open(), context.instance
+    report_dead_runs(instance)
+    memory = _Memory.read(context.cursor)
+    event_id = newest_event_id(instance)
+    if event_id == memory.event_id and not 0 < memory.next_due <= _now():
+        return dg.SensorResult(skip_reason="Nothing has happened since the last look.")
+    if workshop.tables() is None:
+        return dg.SensorResult(skip_reason="video_metadata has not been materialized yet.")
+    state = read_state(instance, workshop, STAGES)
+    due_at = state.next_due()
+    memory = _Memory(event_id=event_id, next_due=due_at.timestamp() if due_at else 0.0)
+    requests = list(_requests(state, workshop, len(unfinished_runs(instance))))
+    if not requests:
+        reason = f"Nothing is due; {len(state.in_flight)} videos are in flight."
+        return dg.SensorResult(skip_reason=reason, cursor=memory.write())
+    memory.event_id = -1  # what did not fit into this tick is seen by the next
+    new = [videos.build_add_request(state.new)] if state.new else []
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=new, cursor=memory.write())
+
+
+def _requests(state: State, workshop: Workshop, unfinished: int) -> Iterable[dg.RunRequest]:
+    settings = workshop.settings
+    if state.removable:
+        yield dg.RunRequest(job_name=forget_videos.name, run_config=chunk_config(state.removable))
+    room = settings.max_chunks_per_tick - unfinished
+    for number, work in enumerate(chunks(state.work(STAGES), settings.chunk_size)):
+        if number >= room:
+            return
+        yield chunk_request(work)
+
+
+@dg.sensor(
+    job=fan_in, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for the manifests, the fused vectors and the ledger when a stage is newer than they are.",
+)  # fmt: skip
+def fan_in_due(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
+    """Waits for quiet: no unfinished run, and nothing new for `CLIPFARM_FAN_IN_QUIET_SEC`."""
+    workshop, instance = platform.open(), context.instance
+    memory = _Memory.read(context.cursor)
+    newest = newest_outcome_id(instance, (*_STAGE_NAMES, "video_metadata"))
+    made = newest_outcome_id(instance, FAN_IN[-1:])
+    if newest <= made:
+        return dg.SensorResult(skip_reason="The manifests are newer than every stage.")
+    if newest != memory.event_id:
+        memory = _Memory(event_id=newest, checked_at=_now())
+    quiet = _now() - memory.checked_at
+    if unfinished_runs(instance):
+        return dg.SensorResult(skip_reason="Runs are still working.", cursor=memory.write())
+    if quiet < workshop.settings.fan_in_quiet_sec or _now() < memory.next_due:
+        return dg.SensorResult(skip_reason="Waiting for quiet.", cursor=memory.write())
+    memory.next_due = _now() + _STALLED_PAUSE_SEC  # a fan-in that fails is not asked for at every tick
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=memory.write())
+
+
+def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:
+    return any(run.job_name == job_name for run in unfinished_runs(instance))
+
+
+SENSORS = (new_metadata, due_videos, fan_in_due)

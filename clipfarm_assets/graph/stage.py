@@ -1,0 +1,53 @@
+"""What all per-video stages have in common: what shapes an artifact, and where it lies."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from clipfarm_assets.metadata.rows import Video, fields_hash
+from clipfarm_assets.models.catalog import ModelSet
+from clipfarm_assets.settings import Settings
+from clipfarm_assets.store.artifacts import Artifacts, Versions
+
+ModelVersions = Callable[[Settings, ModelSet], Versions]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One asset of the graph that makes one artifact a video.
+
+    Attributes:
+        name: of the asset.
+        artifact: the key's template, with ``{video_id}``.
+        fields: the metadata fields that shape it. A change in any other field leaves its artifacts alone.
+        upstream: the stages whose artifacts it reads, in the graph's order.
+        code_version: raised by hand when the code makes something else of the same input.
+        model: which model makes it, where one does.
+    """
+
+    name: str
+    artifact: str
+    fields: tuple[str, ...]
+    upstream: tuple["Stage", ...]
+    code_version: str
+    model: ModelVersions | None = None
+
+    def key(self, video_id: str) -> str:
+        return self.artifact.format(video_id=video_id)
+
+    def forget(self, artifacts: Artifacts, video_id: str) -> None:
+        """Deletes what the stage has made of the video."""
+        artifacts.forget(self.key(video_id))
+
+    def versions(self, settings: Settings, models: Callable[[], ModelSet]) -> Versions:
+        """Code and model of this process; the models are resolved only where the stage has one."""
+        return self.model(settings, models()) if self.model else Versions(self.code_version)
+
+    def source_hash(self, video: Video, data_versions: Mapping[str, str]) -> str:
+        """SHA-256 over the fields that shape the input and the data versions of the stages before."""
+        shape = {
+            "fields": fields_hash(video, self.fields),
+            "upstream": {stage.name: data_versions[stage.name] for stage in self.upstream},
+        }
+        return hashlib.sha256(json.dumps(shape, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

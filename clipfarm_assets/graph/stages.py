@@ -1,0 +1,27 @@
+"""The per-video stages in the data's order."""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from clipfarm_assets.graph.embeddings import AUDIO_EMBEDDING, TEXT_EMBEDDING, VIDEO_EMBEDDING
+from clipfarm_assets.graph.raw import RAW_AUDIO, RAW_TEXT, RAW_VIDEO
+from clipfarm_assets.settings import Settings
+
+STAGES = (RAW_VIDEO, RAW_AUDIO, RAW_TEXT, VIDEO_EMBEDDING, AUDIO_EMBEDDING, TEXT_EMBEDDING)
+STAGE_BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def with_configured_models(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+    """Adds the configured model to an embedding's code version, so that the UI shows the old vectors as stale."""
+    configured = {
+        VIDEO_EMBEDDING.name: f"{settings.video_model} {settings.num_frames} frames {settings.pooling}",
+        AUDIO_EMBEDDING.name: f"{settings.audio_model} {settings.max_audio_seconds:g} s",
+        TEXT_EMBEDDING.name: settings.text_model,
+    }
+
+    def add(spec: dg.AssetSpec) -> dg.AssetSpec:
+        model = configured.get(spec.key.to_user_string())
+        return spec if model is None else spec.replace_attributes(code_version=f"{spec.code_version} · {model}")
+
+    return add

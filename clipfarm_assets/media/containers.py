@@ -1,0 +1,157 @@
+"""Bring any video into an MP4 file, with as little change as possible.
+
+In: a local path. Out: an MP4 file and how it came about: copied (it was MP4), remuxed (the same coded pictures in
+another container) or transcoded (H.264, for codecs that MP4 players do not take). Sound is copied where MP4 takes it,
+else it becomes AAC. Timing, number of frames and the way up stay; time 0 moves to the file's start. Of several videos
+or sound tracks the ones that the other modules read are kept; subtitles stay behind, so read them from the source.
+What can go wrong: ``UnsupportedMedia`` where no picture decodes or ffmpeg cannot write it; nothing is written then.
+"""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from av.container import OutputContainer
+
+from clipfarm_assets.errors import UnsupportedMedia
+from clipfarm_assets.media.encoding import AudioEncoder, VideoEncoder
+from clipfarm_assets.media.frames import timestamps
+from clipfarm_assets.media.opening import Media, open_media, reason, video_of
+from clipfarm_assets.media.probe import probe
+
+_MP4_VIDEO = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4"})
+_MP4_AUDIO = frozenset({"aac", "mp3", "opus", "ac3", "eac3"})
+_SAME_TIME_SEC = 0.0015  # Matroska counts milliseconds
+
+
+class How(StrEnum):
+    """What was done to the pictures of a file."""
+
+    COPIED = "copied"
+    REMUXED = "remuxed"
+    TRANSCODED = "transcoded"
+
+
+@dataclass(frozen=True)
+class Container:
+    """The MP4 file that was made; ``source_format`` is ffmpeg's name of the container it came in."""
+
+    path: Path
+    how: How
+    source_format: str
+
+
+def to_mp4(path_in: Path, path_out: Path) -> Container:
+    """Write ``path_out`` whole or not at all.
+
+    Raises:
+        UnsupportedMedia: no picture of the file decodes, or it cannot be written as MP4.
+    """
+    info = probe(path_in)
+    partial = path_out.with_name(path_out.name + ".partial")
+    try:
+        if _is_mp4(path_in, info.video_codec):
+            how = How.COPIED
+            shutil.copyfile(path_in, partial)
+        elif info.video_codec in _MP4_VIDEO and _remux(path_in, partial):
+            how = How.REMUXED
+        else:
+            how = How.TRANSCODED
+            _transcode(path_in, partial)
+        partial.replace(path_out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Container(path_out, how, info.container)
+
+
+def _is_mp4(path: Path, codec: str) -> bool:
+    """MP4 itself, or QuickTime with a codec of MP4's."""
+    with open_media(path) as media:
+        if media.container.format.name.split(",")[0] != "mov":
+            return False
+        return codec in _MP4_VIDEO or media.container.metadata.get("major_brand", "qt").strip() != "qt"
+
+
+class _Way(Protocol):
+    """How the packets of one stream reach the output."""
+
+    def take(self, packet: Any) -> Iterable[Any]: ...
+
+
+class _Copy:
+    """Coded packets as they are, moved to time 0, with decoding times made where the container lacks them."""
+
+    def __init__(self, stream: Any, out: OutputContainer, origin_sec: float, dts: list[int] | None = None) -> None:
+        self.out = out.add_stream_from_template(stream)
+        self.shift = round(origin_sec / float(stream.time_base))
+        self.dts = iter(dts) if dts is not None else None
+
+    def take(self, packet: Any) -> Iterable[Any]:
+        if packet.size == 0:
+            return []
+        if self.dts is not None:
+            packet.dts = next(self.dts)
+        if packet.pts is None:
+            packet.pts = packet.dts
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if packet.pts is not None:
+            packet.pts -= self.shift
+            packet.dts -= self.shift
+        packet.stream = self.out
+        return [packet]
+
+
+def _remux(path_in: Path, path_out: Path) -> bool:
+    """False where the copy does not show the same frames at the same times; then only transcoding keeps them."""
+    before = timestamps(path_in)
+    if before is None:
+        return False
+    presented, dts = before
+    try:
+        with open_media(path_in) as media:
+            _write(media, path_out, lambda out: _Copy(video_of(media), out, media.origin_sec, dts))
+    except UnsupportedMedia:
+        return False
+    after = timestamps(path_out)
+    if after is None or len(after[0]) != len(presented):
+        return False
+    same_turn = probe(path_in).rotation == probe(path_out).rotation
+    return same_turn and bool(np.all(np.abs(after[0] - presented) < _SAME_TIME_SEC))
+
+
+def _transcode(path_in: Path, path_out: Path) -> None:
+    with open_media(path_in) as media:
+        _write(media, path_out, lambda out: VideoEncoder(video_of(media), out, media.origin_sec))
+
+
+def _write(media: Media, path_out: Path, video_way: Any) -> None:
+    """Run the packets of picture and sound side by side through their ways, so that memory stays flat."""
+    try:
+        with av.open(f"file:{path_out}", "w", format="mp4", options={"movflags": "+faststart"}) as out:
+            ways: dict[int, _Way] = {video_of(media).index: video_way(out)}
+            streams: list[Any] = [video_of(media)]
+            if media.audio is not None:
+                codec = media.audio.codec_context.codec.canonical_name
+                way = _Copy if codec in _MP4_AUDIO else AudioEncoder
+                ways[media.audio.index] = way(media.audio, out, media.origin_sec)
+                streams.append(media.audio)
+            packets = media.container.demux(*streams)
+            while (packet := _next(packets)) is not None:
+                for made in ways[packet.stream.index].take(packet):
+                    out.mux(made)
+    except (av.FFmpegError, ValueError) as error:
+        raise UnsupportedMedia(f"The video cannot be written as MP4: {reason(error)}.") from None
+
+
+def _next(packets: Any) -> Any:
+    """The next packet; None at the end of the file or of what is readable of it."""
+    try:
+        return next(packets, None)
+    except av.FFmpegError:
+        return None

@@ -1,0 +1,132 @@
+"""Read subtitles: SRT and WebVTT text, and the text subtitle stream of a video.
+
+In: text, or a local path. Out: cues as they stand there, without styling. What can go wrong: ``VideoError`` naming
+the file and the line; ``UnsupportedMedia`` for a path that is no media.
+
+SRT as players read it: numbers are optional, ``.`` and ``,`` both divide seconds, times may lack the hours. WebVTT as
+https://www.w3.org/TR/webvtt1/.
+"""
+
+import html
+import re
+from pathlib import Path
+
+import av
+
+from clipfarm_assets.errors import VideoError
+from clipfarm_assets.media.opening import only, open_media, seconds
+from clipfarm_assets.media.transcripts import Cue, Transcript, of_cues
+
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3})\d*)?"
+_TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$", re.ASCII)
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<\d[\d:.]*>")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_OVERRIDE = re.compile(r"\{\\[^{}]*\}")
+_IMAGE_SUBTITLES = frozenset({"dvd_subtitle", "dvb_subtitle", "hdmv_pgs_subtitle", "xsub", "dvb_teletext"})
+
+
+def parse_srt(text: str, name: str) -> list[Cue]:
+    """Cues in the file's order.
+
+    Raises:
+        VideoError: a timing line that cannot be read, or text before the first one.
+    """
+    return _parse(_LINE_END.split(text), name, first_line=1, is_vtt=False)
+
+
+def parse_vtt(text: str, name: str) -> tuple[list[Cue], str | None]:
+    """Cues in the file's order, and the language that its header names.
+
+    Raises:
+        VideoError: the header is missing, or a timing line cannot be read.
+    """
+    lines = _LINE_END.split(text)
+    if not re.match(r"WEBVTT(\s|$)", lines[0]):
+        raise VideoError(f"{name}, line 1: a WebVTT file begins with WEBVTT.")
+    header = next((i for i, line in enumerate(lines) if not line.strip() or "-->" in line), len(lines))
+    named = [m[1] for line in lines[1:header] if (m := re.match(r"Language:\s*(\S+)", line))]
+    return _parse(lines[header:], name, first_line=header + 1, is_vtt=True), next(iter(named), None)
+
+
+def from_subtitle_stream(path: Path | str) -> Transcript | None:
+    """The first text subtitle stream of a video; None without one. ``language`` is the container's code.
+
+    Raises:
+        UnsupportedMedia: the file is no media.
+    """
+    with open_media(path) as media:
+        streams = [s for s in media.container.streams.subtitles if s.codec_context is not None]
+        stream = next((s for s in streams if s.codec_context.codec.canonical_name not in _IMAGE_SUBTITLES), None)
+        if stream is None:
+            return None
+        only(media.container, stream)
+        cues: list[Cue] = []
+        try:
+            for packet in media.container.demux(stream):
+                if packet.size == 0 or packet.pts is None:
+                    continue
+                start = max(seconds(stream, packet.pts) - media.origin_sec, 0.0)
+                text = "\n".join(_dialogue(subtitle) for subtitle in packet.decode())
+                end = start + seconds(stream, packet.duration or 0)
+                cues.append(Cue(round(start, 3), round(end, 3), text.strip()))
+        except av.FFmpegError:
+            pass  # a damaged tail: the cues before it stand
+        language = stream.language if stream.language not in (None, "und") else None
+        return of_cues(cues, language, "subtitle_stream")
+
+
+def _dialogue(subtitle: object) -> str:
+    """The text of one decoded subtitle; ffmpeg gives every text format as an ASS line."""
+    text = getattr(subtitle, "dialogue", b"").decode("utf-8", "replace")
+    return plain(text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " "))
+
+
+def plain(text: str) -> str:
+    """Text without styling: tags, voices, karaoke times, ASS overrides and HTML entities."""
+    text = _OVERRIDE.sub("", _TAG.sub("", text))
+    lines = (" ".join(line.split()) for line in html.unescape(text).split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def _parse(lines: list[str], name: str, first_line: int, is_vtt: bool) -> list[Cue]:
+    """A timing line opens a cue, and the line right before it may be the cue's number or identifier.
+
+    In WebVTT an empty line ends a cue, and what stands outside of cues (notes, styles) is no speech. SRT in the wild
+    has empty lines inside of cues and none between them.
+    """
+    cues: list[Cue] = []
+    times: tuple[float, float] | None = None
+    text: list[str] = []
+    for number, line in enumerate(lines, start=first_line):
+        if "-->" in line:
+            timing = _TIMING.match(line)
+            if timing is None:
+                raise VideoError(f"{name}, line {number}: no timing such as 00:01.000 --> 00:02.000.")
+            cues += _cue(times, _without_number(text, before_timing=True))
+            start, end = _seconds(*timing.groups()[:4]), _seconds(*timing.groups()[4:])
+            times, text = (start, max(start, end)), []
+        elif times is not None:
+            text.append(line)
+            if is_vtt and not line:
+                cues += _cue(times, text)
+                times = None
+        elif not is_vtt and line.strip() and not line.strip().isdigit():
+            raise VideoError(f"{name}, line {number}: text before the first timing such as 00:01.000 --> 00:02.000.")
+    return cues + _cue(times, _without_number(text, before_timing=False))
+
+
+def _cue(times: tuple[float, float] | None, text: list[str]) -> list[Cue]:
+    return [] if times is None else [Cue(*times, plain("\n".join(text)))]
+
+
+def _without_number(text: list[str], before_timing: bool) -> list[str]:
+    """Text of a cue without the number of the next one."""
+    after_blank = len(text) > 1 and not text[-2].strip()
+    if text and text[-1].strip().isdigit() and (before_timing or after_blank):
+        return text[:-1]
+    return text
+
+
+def _seconds(hours: str | None, minutes: str, secs: str, fraction: str | None) -> float:
+    whole_ms = ((int(hours or 0) * 60 + int(minutes)) * 60 + int(secs)) * 1000 + int((fraction or "0").ljust(3, "0"))
+    return whole_ms / 1000

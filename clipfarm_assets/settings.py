@@ -1,0 +1,99 @@
+"""Typed settings, read from the environment and a ``.env`` file when they are used, never at import."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clipfarm_assets.errors import ConfigurationError
+
+Profile = Literal["auto", "real", "stand-in"]
+FusionStrategy = Literal["concat", "sum_pool", "max_pool"]
+
+
+class Settings(BaseSettings):
+    """Everything that a deployment can set. Each field is read from ``CLIPFARM_<NAME>`` unless it names another."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CLIPFARM_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    metadata: str = Field("data/shorts_metadata_horizon.csv", description="The metadata CSV: a path or an s3:// URL.")
+    store: str = Field("data/store", description="The object store: a folder, file:///… or s3://bucket/prefix.")
+    db: str = Field("sqlite:///data/clipfarm.db", description="SQLAlchemy URL of the database.")
+    profile: Profile = Field("auto", description="Which models: real, stand-in, or auto (real where they can be had).")
+    model_dir: Path = Field(Path("data/models"), description="Local folder of model weights, one folder a model.")
+    video_model: str = Field("MCG-NJU/videomae-base", description="Any transformers video model.")
+    audio_model: str = Field("facebook/wav2vec2-base-960h", description="A transformers wav2vec2 model.")
+    text_model: str = Field("all-MiniLM-L6-v2", description="A sentence-transformers model.")
+    pooling: Literal["first_token", "mean"] = Field(
+        "first_token", description="How the video model's states become one vector."
+    )
+    num_frames: int = Field(16, ge=1, le=256, description="Frames sampled from a video.")
+    max_audio_seconds: float = Field(90.0, gt=0, description="Seconds of sound that the audio model hears.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    fusion_strategies: tuple[FusionStrategy, ...] = Field(("concat", "sum_pool", "max_pool"), min_length=1)
+    executor: Literal["in_process", "multiprocess"] = Field(
+        "in_process", description="How a run's steps execute; one process spares each step its start."
+    )
+    chunk_size: int = Field(200, ge=1, le=10_000, description="Videos in one run.")
+    max_chunks_per_tick: int = Field(20, ge=1, description="Runs requested by one tick of the sensor.")
+    max_tries: int = Field(3, ge=1, description="Tries of a video and stage before it is fail_exhausted.")
+    retry_pause_sec: float = Field(
+        60.0, ge=0, description="Pause before the second try; each later one is five times longer."
+    )
+    fan_in_quiet_sec: float = Field(30.0, ge=0, description="Quiet seconds before the manifests are made again.")
+    file_check_sec: float = Field(
+        60.0, ge=0, description="How often local media and sidecars are looked at for changes."
+    )
+    max_download_bytes: int = Field(4 * 1024**3, gt=0, description="Largest file that is fetched.")
+    download_timeout_sec: float = Field(60.0, gt=0, description="Longest silence of a source.")
+    allow_private_addresses: bool = Field(False, description="Fetch from loopback and private networks too.")
+    hub_timeout_sec: float = Field(3.0, gt=0, description="How long the model hub is waited for.")
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    embedding_enabled: bool = Field(
+        False, validation_alias="EMBEDDING_ENABLED", description="False: no text is sent to an API."
+    )
+    embedding_provider: Literal["sentence-transformers", "openai"] = Field(
+        "sentence-transformers", validation_alias="EMBEDDING_PROVIDER"
+    )
+    embedding_model: str = Field("all-MiniLM-L6-v2", validation_alias="EMBEDDING_MODEL")
+    embedding_requests_per_minute: int = Field(500, ge=1, validation_alias="EMBEDDING_REQUESTS_PER_MINUTE")
+
+    @field_validator("store")
+    @classmethod
+    def _known_scheme(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if separator and (scheme not in {"file", "s3"} or not rest):
+            raise ValueError("must be a folder, file:///… or s3://bucket/prefix")
+        return value
+
+    @cached_property
+    def store_url(self) -> str:
+        """The store as a URL; a relative folder is taken from the current directory."""
+        return self.store if "://" in self.store else Path(self.store).absolute().as_uri()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings of this process's environment; a wrong value is a ``ConfigurationError`` that names the variable."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(
+            f"Wrong configuration. {problems}.", hint="`clipfarm config` lists every setting."
+        ) from None
+
+
+def _variable(field: str) -> str:
+    return field if field.isupper() else f"CLIPFARM_{field.upper()}"
+
+
+def setting_variable(field: str) -> str:
+    """The environment variable that a field of ``Settings`` is read from."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"CLIPFARM_{field.upper()}"

@@ -1,0 +1,246 @@
+"""One object store for everything: a local folder or S3, by URL.
+
+obstore does the work; what differs between its backends is hidden here: an absent key is ``None`` or nothing to
+delete, listings are sorted, a put is whole or absent, and every failure is one of ``errors.StoreError``.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore import exceptions as obstore_errors
+from obstore.store import LocalStore, S3Store
+
+from clipfarm_assets.errors import StoreAccessDenied, StoreError, StoreFull, StoreMissing, StoreUnavailable
+
+if TYPE_CHECKING:
+    import boto3
+
+_READ_CHUNK_BYTES = 16 * 1024**2
+_SWEEP_AGE_SEC = 600.0  # a write that is under way touches its file far more often
+_DENIED = (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError, PermissionError)
+_DENIED_SIGNS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "credentials")
+_TORN_PUT = re.compile(r"#\d+$")  # what a killed local put leaves beside its key
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """Size in bytes, the store's own etag, and when the object was written."""
+
+    key: str
+    size: int
+    etag: str | None
+    modified: datetime
+
+
+class ObjectStore:
+    """Reads and writes whole objects by key, such as ``clipfarm/raw/video/<video_id>.mp4``."""
+
+    def __init__(self, backend: LocalStore | S3Store, url: str, root: Path | None) -> None:
+        self.url = url
+        self.root = root
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self.url!r})"
+
+    def location(self, key: str) -> str:
+        """Where a person finds the object: a path, or an s3:// URL."""
+        return str(self.root / key) if self.root else f"{self.url.rstrip('/')}/{key}"
+
+    def get(self, key: str) -> bytes | None:
+        """The object's bytes, or None where the key is absent."""
+        with self._named(f"read {key}"):
+            try:
+                return bytes(obstore.get(self._backend, key).bytes())
+            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
+                self._absent(error)
+                return None
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """The object's facts, or None where the key is absent."""
+        with self._named(f"look at {key}"):
+            try:
+                return _info(obstore.head(self._backend, key))
+            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
+                self._absent(error)
+                return None
+
+    def put(self, key: str, content: bytes | Path) -> ObjectInfo:
+        """Writes the object whole; a file is streamed and left where it is."""
+        with self._named(f"write {key}"):
+            obstore.put(self._backend, key, content)
+        info = self.head(key)
+        if info is None:
+            raise StoreUnavailable(f"The store took {key} and does not have it.")
+        return info
+
+    def delete(self, key: str) -> None:
+        """Removes the object; an absent key is already as it should be, and a local folder is none."""
+        if self.root is not None and (self.root / key).is_dir():
+            return
+        with self._named(f"delete {key}"):
+            try:
+                obstore.delete(self._backend, key)
+            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
+                self._absent(error)
+
+    def list(self, prefix: str) -> list[ObjectInfo]:
+        """Every object below the prefix, by key."""
+        with self._named(f"list {prefix}"):
+            found = [_info(meta) for page in obstore.list(self._backend, prefix) for meta in page]
+        return sorted((info for info in found if not _TORN_PUT.search(info.key)), key=lambda info: info.key)
+
+    @contextmanager
+    def local_file(self, key: str) -> Iterator[Path | None]:
+        """The object as a file for the time of the block, or None where it is absent.
+
+        In a local store it is the object itself: read it only.
+        """
+        if self.root is not None:
+            path = self.root / key
+            yield path if path.is_file() else None
+            return
+        with tempfile.TemporaryDirectory(prefix="clipfarm-") as folder:
+            path = Path(folder) / key.rsplit("/", 1)[-1]
+            yield path if self._download(key, path) else None
+
+    def sweep(self, *, older_than_sec: float = _SWEEP_AGE_SEC) -> int:
+        """Deletes what killed writes left in a local store; returns how many. Younger ones may be under way."""
+        if self.root is None:
+            return 0
+        latest = time.time() - older_than_sec
+        torn = [path for path in self.root.rglob("*#*") if _TORN_PUT.search(path.name) and _mtime(path) <= latest]
+        for path in torn:
+            path.unlink(missing_ok=True)
+        return len(torn)
+
+    def _download(self, key: str, path: Path) -> bool:
+        """Reads by ranges: a broken connection costs one range, and each has its own tries."""
+        info = self.head(key)
+        if info is None:
+            return False
+        with self._named(f"read {key}"), path.open("wb") as file:
+            try:
+                for start in range(0, info.size, _READ_CHUNK_BYTES):
+                    span = (start, min(start + _READ_CHUNK_BYTES, info.size))
+                    # If-Match: an object that is replaced meanwhile must not come as half of each
+                    part = obstore.get(self._backend, key, options={"range": span, "if_match": info.etag})
+                    file.write(part.bytes())
+            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
+                self._absent(error)
+                return False
+        return True
+
+    def _absent(self, error: Exception) -> None:
+        """A missing key is an answer; a missing bucket is an error."""
+        if "NoSuchBucket" in str(error):
+            raise StoreMissing(f"There is no bucket behind {self.url}.") from None
+
+    @contextmanager
+    def _named(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except (obstore_errors.BaseError, OSError) as error:
+            # not chained: the backend's own text can carry key ids and signatures into logs and the event log
+            raise self._translate(action, error) from None
+
+    def _translate(self, action: str, error: Exception) -> StoreError:
+        text, what = str(error), f"Could not {action} in {self.url}"
+        if "NoSuchBucket" in text:
+            return StoreMissing(f"{what}: the bucket does not exist.")
+        if isinstance(error, _DENIED):
+            return StoreAccessDenied(f"{what}: access denied.")
+        if any(sign in text for sign in _DENIED_SIGNS):
+            return StoreAccessDenied(f"{what}: the credentials are missing or refused.")
+        if "No space left" in text or "os error 28" in text:
+            return StoreFull(f"{what}: no space left.")
+        return StoreUnavailable(f"{what}: {_reason(text)}.")
+
+
+def open_store(
+    url: str, *, session: "boto3.Session | None" = None, endpoint: str | None = None, region: str | None = None
+) -> ObjectStore:
+    """Opens the store behind a URL.
+
+    Args:
+        url: ``file:///folder`` (made where it is absent) or ``s3://bucket/prefix``.
+        session: where S3 credentials come from; the usual AWS variables and files where None.
+        endpoint: an S3 endpoint other than AWS's own; AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL where None.
+        region: an S3 region other than the session's.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        root = Path(unquote(parts.path))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreMissing(f"The folder {root} cannot be made: {error.strerror}.") from error
+        return ObjectStore(LocalStore(root), url, root)
+    return ObjectStore(_s3(parts.netloc, parts.path.strip("/"), session, endpoint, region), url, None)
+
+
+def _s3(bucket: str, prefix: str, session: "boto3.Session | None", endpoint: str | None, region: str | None) -> S3Store:
+    import boto3
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    session = session or boto3.Session()
+    if session.get_credentials() is None:
+        raise StoreAccessDenied(f"No AWS credentials were found for s3://{bucket}.")
+    endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    options: dict[str, Any] = {"region": region or session.region_name or "us-east-1"}
+    if endpoint:
+        options |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        credential_provider=Boto3CredentialProvider(session),
+        client_options={
+            "timeout": "600s",  # of one request whole: a range of a download, a part of an upload
+            "read_timeout": "30s",  # of silence
+            "connect_timeout": "5s",
+            "allow_http": (endpoint or "").startswith("http://"),
+        },
+        retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=30)},
+        **options,
+    )
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # its writer has just finished
+        return float("inf")
+
+
+def _info(meta: Any) -> ObjectInfo:
+    return ObjectInfo(key=meta["path"], size=meta["size"], etag=meta["e_tag"], modified=meta["last_modified"])
+
+
+def _reason(text: str) -> str:
+    """The backend's own words: no body of the server's (it may repeat key ids), no query (it may be signed)."""
+    words, _, body = text.partition("<")
+    first = words.strip().splitlines()[0].rstrip(": ") if words.strip() else "no reason given"
+    code = re.search(r"<Code>(\w{1,64})</Code>", "<" + body)
+    return re.sub(r"\?[^\s\")]+", "?…", first)[:300].rstrip(".") + (f": {code[1]}" if code else "")
+
+
+def copy_out(store: ObjectStore, key: str, path: Path) -> bool:
+    """Copies an object to a local file; False where it is absent."""
+    with store.local_file(key) as source:
+        if source is None:
+            return False
+        shutil.copyfile(source, path)
+    return True

@@ -1,0 +1,90 @@
+"""What every test may use: an empty object store, once as a local folder and once as S3."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from clipfarm_assets.store.object_store import ObjectStore, open_store
+
+BUCKET = "clipfarm-tests"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """An S3 on loopback, with one bucket."""
+
+    endpoint: str
+    bucket: str
+
+    def use(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        """Points the usual AWS variables at the server, and away from the user's own files and machine role."""
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "HTTP_PROXY", "http_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test-access-key",
+            "AWS_SECRET_ACCESS_KEY": "test-secret-key",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(folder / "no-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "no-credentials"),
+        }.items():
+            monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Moto's server on a free port, one a test process."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    session = boto3.Session("test-access-key", "test-secret-key", region_name="us-east-1")
+    session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
+    yield S3Server(endpoint, BUCKET)
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """URL of an empty S3 store, reached by the AWS variables alone."""
+    s3_server.use(monkeypatch, tmp_path)
+    return f"s3://{s3_server.bucket}/{uuid4().hex}"
+
+
+@pytest.fixture
+def local_url(tmp_path: Path) -> str:
+    """URL of an empty local store; its folder's name needs quoting."""
+    return (tmp_path / "a store").as_uri()
+
+
+@pytest.fixture(params=["local", "s3"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """URL of an empty store of each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> ObjectStore:
+    """An empty store of each kind."""
+    return open_store(store_url)
+
+
+@pytest.fixture
+def local_store(local_url: str) -> ObjectStore:
+    """An empty store in a local folder."""
+    return open_store(local_url)
+
+
+@pytest.fixture
+def s3_store(s3_url: str) -> ObjectStore:
+    """An empty store in S3."""
+    return open_store(s3_url)

@@ -32,7 +32,7 @@ def build(settings: Settings) -> dg.Definitions:
         asset_checks=CHECKS,
         jobs=[*JOBS, forget_videos],
         sensors=SENSORS,
-        resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk()},
+        resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk(force=False)},
         executor=EXECUTORS[settings.executor],
     )
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
 from random import Random
+from tokenize import TokenError
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clipfarm_assets.errors import DimensionMismatch
+from clipfarm_assets.errors import DimensionMismatch, StoreError
 from clipfarm_assets.outcomes import Status
 from clipfarm_assets.store.object_store import ObjectStore
 
@@ -149,11 +150,23 @@ def write_manifest(store: ObjectStore, modality: Modality, rows: Iterable[Manife
 
 
 def read_manifest(store: ObjectStore, modality: Modality) -> pa.Table:
-    """The manifest as a table of ``MANIFEST_SCHEMA``; one without rows where there is none yet."""
-    raw = store.get(manifest_key(modality))
+    """The manifest as a table of ``MANIFEST_SCHEMA``; one without rows where there is none yet.
+
+    Raises:
+        StoreError: what lies there is no such manifest. It is not taken for an absent one, which would say that no
+            video has any vector.
+    """
+    key = manifest_key(modality)
+    raw = store.get(key)
     if raw is None:
         return MANIFEST_SCHEMA.empty_table()
-    return pq.read_table(pa.BufferReader(raw))
+    try:
+        table = pq.read_table(pa.BufferReader(raw))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(store, key) from error
+    if not table.schema.equals(MANIFEST_SCHEMA):
+        raise _unreadable(store, key)
+    return table
 
 
 def manifest_table(modality: Modality, rows: Iterable[ManifestRow]) -> pa.Table:
@@ -217,6 +230,12 @@ def agrees(store: ObjectStore, table: pa.Table, sample: int, seed: int) -> list[
     return disagreements
 
 
+def _unreadable(store: ObjectStore, key: str) -> StoreError:
+    return StoreError(
+        f"{store.location(key)} is no embedding manifest.", hint="Delete it; the next run writes it anew."
+    )
+
+
 def _problem(raw: bytes | None, dim: int, sha256: str) -> str | None:
     try:
         vector = proven_vector(raw, dim, sha256)
@@ -262,6 +281,6 @@ def _parse_header(header: bytes) -> tuple[int, str, tuple[int, ...]]:
     try:
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:
         raise VectorProblem("its header cannot be read") from error
     return len(header), dtype.str, shape

@@ -103,8 +103,7 @@ def build_fused(
     Args:
         store: where the vectors lie and the fused manifests go.
         strategies: names of ``strategies.STRATEGIES``.
-        manifests: the embedding manifests of all three modalities, as ``read_manifest`` gives them. Every video of
-            any of them is in exactly one row of each fused manifest.
+        manifests: of all three modalities, as ``read_manifest`` gives them. Every video of any is in one row.
         accept_new_dimensions: take the manifests' vector lengths though ``schema.json`` says others.
         now: what ``processed_at`` says of the rows made here; the current time where None.
 

@@ -31,7 +31,6 @@ from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.outcomes import Item, Made, MakeMany, Result, Status
 from clipfarm_assets.store.artifacts import Identity
 
-DEFER_EVENTS = "dagster/defer_asset_events"
 _PROOF_THREADS = 16
 _ERROR_LENGTH = 2000
 
@@ -46,7 +45,7 @@ def run_chunk(
     context: dg.AssetExecutionContext, stage: Stage, workshop: Workshop, chunk: Chunk, make: MakeMany
 ) -> None:
     """Runs one stage over the videos of this run; the whole body of a per-video asset."""
-    context.run.tags[DEFER_EVENTS] = "true"  # on the in-memory run: the step speaks for itself
+    in_flight.own_tags(context)[in_flight.DEFER_EVENTS] = "true"  # on the in-memory run: the step speaks for itself
     in_flight.mark_process(context)
     video_ids = in_flight.run_videos(context.instance, context.run)
     if not video_ids:
@@ -54,7 +53,7 @@ def run_chunk(
             "No videos were chosen: materialize with partitions, or name videos in the `chunk` resource's config.",
             allow_retries=False,
         )
-    step = _Step(context, stage, workshop, planned=in_flight.has_partitions(context.run), force=chunk.force)
+    step = _Step(context, stage, workshop, planned=not in_flight.chunk_videos(context.run), force=chunk.force)
     try:
         failures = step.run(video_ids, make)
     finally:
@@ -66,7 +65,7 @@ def run_chunk(
 
 def emit_own_events(context: dg.AssetExecutionContext) -> None:
     """Called first by every asset that leaves its events to Dagster: the tag of a chunk step holds for the process."""
-    context.run.tags.pop(DEFER_EVENTS, None)
+    in_flight.own_tags(context).pop(in_flight.DEFER_EVENTS, None)
     in_flight.mark_process(context)
 
 
@@ -159,7 +158,8 @@ class _Step:
                 error = error or MissingRawObject(f"{upstream.name} has nothing for this video.")
             else:
                 inputs[upstream.name] = identity
-            data_versions[upstream.name] = (identity or outcome or _NOTHING).data_version or ""
+            known = identity or outcome
+            data_versions[upstream.name] = (known.data_version if known else None) or ""
         source_hash = self.stage.source_hash(video, data_versions)
         item = Item(video, inputs, source_hash)
         if error is not None or self.force:

@@ -54,39 +54,43 @@ class Work:
     is_retry: bool
 
 
-def judge(
-    video: Video, stages: Sequence[Stage], events: Mapping[str, Mapping[str, VideoEvents]],
-    versions: Mapping[str, Versions], settings: Settings, now: datetime,
-) -> dict[str, Verdict]:  # fmt: skip
-    """The verdicts of one video in every stage; ``stages`` come in the graph's order."""
-    verdicts: dict[str, Verdict] = {}
-    for stage in stages:
-        seen = events[stage.name].get(video.video_id, NO_EVENTS)
-        verdicts[stage.name] = _verdict(video, stage, seen, versions[stage.name], verdicts, settings, now)
-    return verdicts
+@dataclass(frozen=True)
+class Rule:
+    """Code and models as they are now, by stage, the settings, and the time."""
 
+    versions: Mapping[str, Versions]
+    settings: Settings
+    now: datetime
 
-def _verdict(
-    video: Video, stage: Stage, seen: VideoEvents, versions: Versions, before: Mapping[str, Verdict],
-    settings: Settings, now: datetime,
-) -> Verdict:  # fmt: skip
-    outcome = seen.outcome
-    data_versions = {}
-    for read in stage.upstream:
-        upstream = before[read.name]
-        if not upstream.finished or upstream.outcome is None or upstream.outcome.data_version is None:
-            broken = upstream.status.failed or upstream.status is Status.UPSTREAM_FAILED
-            return Verdict(Status.UPSTREAM_FAILED if broken else Status.PENDING, outcome=outcome)
-        data_versions[read.name] = upstream.outcome.data_version
-    source_hash = stage.source_hash(video, data_versions)
-    if outcome is None or not outcome.same_input(source_hash, versions) or outcome.status is Status.UPSTREAM_FAILED:
-        return Verdict(Status.PENDING, source_hash, due=True, outcome=outcome)
-    if outcome.status.meaning.terminal:
-        # A plan newer than the outcome is a run that died, or was stopped by another stage, before it said a word.
-        interrupted = outcome.status.materialized and seen.planned_id > seen.outcome_id
-        return Verdict(outcome.status, source_hash, due=interrupted, outcome=outcome)
-    due_at = next_try(outcome, settings)
-    return Verdict(outcome.status, source_hash, due=now >= due_at, due_at=due_at, outcome=outcome)
+    def judge(
+        self, video: Video, stages: Sequence[Stage], events: Mapping[str, Mapping[str, VideoEvents]]
+    ) -> dict[str, Verdict]:
+        """The verdicts of one video in every stage; ``stages`` come in the graph's order."""
+        verdicts: dict[str, Verdict] = {}
+        for stage in stages:
+            verdicts[stage.name] = self._verdict(
+                video, stage, events[stage.name].get(video.video_id, NO_EVENTS), verdicts
+            )
+        return verdicts
+
+    def _verdict(self, video: Video, stage: Stage, seen: VideoEvents, before: Mapping[str, Verdict]) -> Verdict:
+        outcome, versions = seen.outcome, self.versions[stage.name]
+        data_versions = {}
+        for read in stage.upstream:
+            upstream = before[read.name]
+            if not upstream.finished or upstream.outcome is None or upstream.outcome.data_version is None:
+                broken = upstream.status.failed or upstream.status is Status.UPSTREAM_FAILED
+                return Verdict(Status.UPSTREAM_FAILED if broken else Status.PENDING, outcome=outcome)
+            data_versions[read.name] = upstream.outcome.data_version
+        source_hash = stage.source_hash(video, data_versions)
+        if outcome is None or not outcome.same_input(source_hash, versions) or outcome.status is Status.UPSTREAM_FAILED:
+            return Verdict(Status.PENDING, source_hash, due=True, outcome=outcome)
+        if outcome.status.meaning.terminal:
+            # A plan newer than the outcome is a run that died, or was stopped by another stage, before it said a word.
+            interrupted = outcome.status.materialized and seen.planned_id > seen.outcome_id
+            return Verdict(outcome.status, source_hash, due=interrupted, outcome=outcome)
+        due_at = next_try(outcome, self.settings)
+        return Verdict(outcome.status, source_hash, due=self.now >= due_at, due_at=due_at, outcome=outcome)
 
 
 def next_try(outcome: Outcome, settings: Settings) -> datetime:

@@ -20,10 +20,9 @@ from dagster._core.events import (
     StepMaterializationData,
 )
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.schema import AssetEventTagsTable, AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
-
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
@@ -56,7 +55,7 @@ class EventGroup:
         self._instance = context.instance
         self._run = context.run
         self._asset_key = dg.AssetKey(stage)
-        self._step_key = context.op_handle.to_string()
+        self._step_key = str(context.op_handle)
         self._entries: list[tuple[EventLogEntry, Outcome | None]] = []
         self._flushed_at = time.monotonic()
 
@@ -253,4 +252,5 @@ def _outcome_in_body(event: DagsterEvent) -> Outcome | None:
     elif event.is_asset_observation:
         metadata = event.asset_observation_data.asset_observation.metadata
     value = metadata.get(OUTCOME)
-    return Outcome.from_fields(value.value) if isinstance(value, dg.JsonMetadataValue) else None
+    fields = value.value if isinstance(value, dg.JsonMetadataValue) else None
+    return Outcome.from_fields(fields) if isinstance(fields, Mapping) else None

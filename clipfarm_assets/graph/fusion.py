@@ -8,6 +8,7 @@ import dagster as dg
 
 from clipfarm_assets.embeddings.manifest import MANIFEST_SCHEMA, ManifestRow, Modality, read_manifest, write_manifest
 from clipfarm_assets.fusion.build import FusionReport, build_fused
+from clipfarm_assets.fusion.fused_manifest import fused_schema
 from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.embeddings import AUDIO_EMBEDDING, TEXT_EMBEDDING, VIDEO_EMBEDDING
@@ -93,7 +94,7 @@ def _blocker(state: State, video_id: str, stage: Stage) -> Status | None:
 @dg.asset(
     group_name="fusion", kinds={"parquet", "numpy"}, owners=["team:data-platform"], code_version="1", pool=WRITER_POOL,
     deps=[embedding_manifest, *(stage.name for stage in MODALITIES.values())],
-    metadata=column_schema(FACTS_SCHEMA),
+    metadata=column_schema(fused_schema(dim=2305)),
 )  # fmt: skip
 def fused_manifest(
     context: dg.AssetExecutionContext, config: FusionConfig, platform: Platform

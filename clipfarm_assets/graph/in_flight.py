@@ -7,7 +7,8 @@ and start time of its run's process as run tags, and a run whose process is gone
 import multiprocessing
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import dagster as dg
 import psutil
@@ -19,16 +20,20 @@ from dagster._core.storage.tags import (
 )
 
 VIDEOS = "videos"
+DEFER_EVENTS = "dagster/defer_asset_events"  # a run with this tag speaks for its assets itself
 PROCESS = "clipfarm/process"
 
 
-def has_partitions(run: dg.DagsterRun) -> bool:
-    """Whether the run's tags name its partitions; Dagster has then logged what it plans for each of them."""
-    return PARTITION_NAME_TAG in run.tags or ASSET_PARTITION_RANGE_START_TAG in run.tags
+def chunk_videos(run: dg.DagsterRun) -> list[str]:
+    """The videos that the run's `chunk` config names."""
+    resources = cast("Mapping[str, Any]", run.run_config.get("resources", {}))
+    return list(dict.fromkeys(resources.get("chunk", {}).get("config", {}).get("videos", [])))
 
 
 def run_videos(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
-    """The videos of a run: its partition, its range of partitions, else those that its `chunk` config names."""
+    """The videos of a run: those that its `chunk` config names, else its partition or range of partitions."""
+    if named := chunk_videos(run):
+        return named
     if PARTITION_NAME_TAG in run.tags:
         return [run.tags[PARTITION_NAME_TAG]]
     if ASSET_PARTITION_RANGE_START_TAG in run.tags:
@@ -37,8 +42,7 @@ def run_videos(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
         if first not in keys or last not in keys:
             return []
         return keys[keys.index(first) : keys.index(last) + 1]
-    chunk = run.run_config.get("resources", {}).get("chunk", {}).get("config", {})
-    return list(dict.fromkeys(chunk.get("videos", [])))
+    return []
 
 
 def videos_in_flight(instance: dg.DagsterInstance) -> set[str]:
@@ -55,7 +59,12 @@ def mark_process(context: dg.AssetExecutionContext) -> None:
     """Notes which process works on the run, once a run."""
     if PROCESS not in context.run.tags:
         context.instance.add_run_tags(context.run.run_id, {PROCESS: this_process()})
-        context.run.tags[PROCESS] = this_process()
+        own_tags(context)[PROCESS] = this_process()
+
+
+def own_tags(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """The tags of the run as this process holds it; a change stays in this process."""
+    return cast("dict[str, str]", context.run.tags)
 
 
 def this_process() -> str:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from clipfarm_assets.graph.delta import Work
+from clipfarm_assets.graph.in_flight import DEFER_EVENTS
 from clipfarm_assets.graph.stages import STAGES
 
 # A retried run would do a whole chunk again from outside; the delta rule does it from inside, a video at a time.
@@ -33,12 +35,22 @@ def chunk_config(video_ids: Sequence[str], *, force: bool = False) -> dict[str, 
 
 
 def chunk_request(work: Sequence[Work]) -> dg.RunRequest:
-    """One run for videos that need the same stages."""
-    stages = work[0].stages
-    kind = "retry" if work[0].is_retry else "new"
+    """One run for videos that need the same stages.
+
+    Its config names the videos. Dagster wants a run of partitioned assets to have partitions, so the tags name the span
+    that the videos lie in; the tag on events keeps it from planning, and later failing, what lies between them.
+    """
+    video_ids = [item.video_id for item in work]
     return dg.RunRequest(
-        asset_selection=[dg.AssetKey(name) for name in stages],
-        run_config=chunk_config([item.video_id for item in work]),
-        tags={"clipfarm/videos": str(len(work)), "clipfarm/kind": kind},
+        asset_selection=[dg.AssetKey(name) for name in work[0].stages],
+        run_config=chunk_config(video_ids),
+        tags={
+            **TAGS,
+            DEFER_EVENTS: "true",
+            ASSET_PARTITION_RANGE_START_TAG: video_ids[0],
+            ASSET_PARTITION_RANGE_END_TAG: video_ids[-1],
+            "clipfarm/videos": str(len(work)),
+            "clipfarm/kind": "retry" if work[0].is_retry else "first",
+        },
         job_name=process_videos.name,
     )

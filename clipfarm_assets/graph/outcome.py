@@ -38,8 +38,12 @@ class Outcome:
         """Whether the outcome speaks of this input, made by this code and model."""
         return self.source_hash == source_hash and self.versions == versions
 
+    def to_fields(self) -> dict[str, Any]:
+        """Plain JSON values by name."""
+        return {**asdict(self), "status": self.status.value}
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(self.to_fields(), separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Outcome":

@@ -11,7 +11,7 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from clipfarm_assets.errors import ClipfarmError
-from clipfarm_assets.media.fetch import FetchOptions
+from clipfarm_assets.media.download import FetchOptions
 from clipfarm_assets.media.raw import Sources
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.metadata.tables import (

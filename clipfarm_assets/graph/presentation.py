@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import dagster as dg
 import pyarrow as pa
@@ -19,7 +18,7 @@ def outcome_metadata(
     outcome: Outcome, details: Mapping[str, Json], store: ObjectStore, picture: bytes | None = None
 ) -> dict[str, dg.MetadataValue]:
     """The metadata of one video's event: the status first, then what a person looks for."""
-    metadata: dict[str, dg.MetadataValue] = {"status": dg.MetadataValue.text(outcome.status)}
+    metadata: dict[str, dg.MetadataValue] = {"status": dg.MetadataValue.text(outcome.status.value)}
     if outcome.error:
         metadata["error"] = dg.MetadataValue.text(outcome.error)
         metadata["tries"] = dg.MetadataValue.int(outcome.retry_count)
@@ -33,7 +32,7 @@ def outcome_metadata(
         metadata["model"] = dg.MetadataValue.text(f"{outcome.versions.model_name}@{outcome.versions.model_version}")
     for name, value in details.items():
         metadata[name] = _value(value)
-    metadata[OUTCOME] = dg.MetadataValue.json(asdict(outcome))
+    metadata[OUTCOME] = dg.MetadataValue.json(outcome.to_fields())
     return metadata
 
 

@@ -1,6 +1,5 @@
 """Removal: a video that is marked removed is deleted everywhere and leaves a tombstone in the ledger."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -14,7 +13,7 @@ from clipfarm_assets.outcomes import Status
 from clipfarm_assets.store.artifacts import Versions
 
 
-@dg.op(ins={}, out={})
+@dg.op
 def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> None:
     """Deletes what every stage made of the videos, in reverse order of the graph; the partitions go last.
 
@@ -27,7 +26,7 @@ def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> 
             stage.forget(artifacts, video_id)
             now = datetime.now(UTC).isoformat(timespec="microseconds")
             outcome = Outcome(Status.REMOVED, "", Versions(""), now, context.run.run_id)
-            metadata = {"status": outcome.status.value, OUTCOME: dg.MetadataValue.json(asdict(outcome))}
+            metadata = {"status": outcome.status.value, OUTCOME: dg.MetadataValue.json(outcome.to_fields())}
             events.observed(dg.AssetObservation(stage.name, partition=video_id, metadata=metadata), outcome)
         events.flush()
     for video_id in chunk.videos:

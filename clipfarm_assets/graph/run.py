@@ -4,8 +4,9 @@ The command line's `clipfarm run` reads the metadata, handles whatever is due, a
 same delta rule and leaves the same events as runs that a sensor starts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -25,7 +26,8 @@ class Report:
     """What one `clipfarm run` did."""
 
     runs: int = 0
-    failed_runs: list[str] = field(default_factory=list)
+    failed: int = 0
+    errors: list[str] = field(default_factory=list)  # of steps that failed for another reason than their videos
 
 
 class Runner:
@@ -54,7 +56,7 @@ class Runner:
             for chunk in chunks(work, self._workshop.settings.chunk_size):
                 self._say(f"{len(chunk)} videos: {', '.join(chunk[0].stages)}")
                 request = chunk_request(chunk)
-                self._execute(process_videos.name, request.run_config, request.asset_selection)
+                self._execute(process_videos.name, request.run_config, request.asset_selection, request.tags)
             done.update(work)  # a video that asks for the same again has got nowhere: its pause comes first
         if self._is_stale():
             self._say("manifests, fused vectors, ledger")
@@ -75,13 +77,29 @@ class Runner:
         names = (*(stage.name for stage in STAGES), "video_metadata")
         return newest_outcome_id(self._instance, names) > newest_outcome_id(self._instance, FAN_IN[-1:])
 
-    def _execute(self, job_name: str, run_config: object, asset_selection: list[dg.AssetKey] | None = None) -> bool:
+    def _execute(
+        self,
+        job_name: str,
+        run_config: Mapping[str, Any],
+        assets: Sequence[dg.AssetKey] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         job = self._definitions.resolve_job_def(job_name)
         result = job.execute_in_process(
-            run_config=run_config, instance=self._instance, asset_selection=asset_selection, raise_on_error=False,
-            tags={PROCESS: this_process()},
+            run_config=run_config, instance=self._instance, asset_selection=assets, raise_on_error=False,
+            tags={**(tags or {}), PROCESS: this_process()},
         )  # fmt: skip
         self.report.runs += 1
         if not result.success:
-            self.report.failed_runs.append(result.run_id)
-        return result.success
+            failed = result.get_step_failure_events()
+            self.report.failed += 1
+            self.report.errors += [_reason(e) for e in failed if e.step_failure_data.user_failure_data is None]
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in one line: the error's own words, without the wrapping of the executor."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    text = error.message.strip() if error else ""
+    return f"{event.step_key}: {text.splitlines()[0] if text else 'failed'}"

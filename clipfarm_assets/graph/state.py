@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from clipfarm_assets.graph.delta import NO_EVENTS, Verdict, Work, judge, work_of
+from clipfarm_assets.graph.delta import NO_EVENTS, Rule, Verdict, Work, work_of
 from clipfarm_assets.graph.events import VideoEvents, read_events
 from clipfarm_assets.graph.in_flight import VIDEOS, videos_in_flight
 from clipfarm_assets.graph.platform import Workshop
@@ -69,9 +69,9 @@ def read_state(
     videos = list(videos_from_table(metadata.videos))
     events = {stage.name: read_events(instance, stage.name) for stage in stages}
     versions = {stage.name: stage.versions(workshop.settings, lambda: workshop.models) for stage in stages}
-    moment = now or datetime.now(UTC)
+    rule = Rule(versions, workshop.settings, now or datetime.now(UTC))
     verdicts = {
-        video.video_id: judge(video, stages, events, versions, workshop.settings, moment)
+        video.video_id: rule.judge(video, stages, events)
         for video in videos
         if not video.removed and video.presence == "present"
     }

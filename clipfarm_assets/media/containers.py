@@ -2,14 +2,14 @@
 
 In: a local path. Out: an MP4 file and how it came about: copied (it was MP4), remuxed (the same coded pictures in
 another container) or transcoded (H.264, for codecs that MP4 players do not take). Sound is copied where MP4 takes it,
-else it becomes AAC. Timing, number of frames and the way up stay; time 0 moves to the file's start. Of several videos
-or sound tracks the ones that the other modules read are kept; subtitles stay behind, so read them from the source.
+else it becomes AAC. Timing, number of frames and the way up stay; time 0 moves to the file's start. Of several videos,
+sound tracks or text subtitles the ones that the other modules read are kept.
 What can go wrong: ``UnsupportedMedia`` where no picture decodes or ffmpeg cannot write it; nothing is written then.
 """
 
 import shutil
+import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,27 +23,19 @@ from clipfarm_assets.media.encoding import AudioEncoder, VideoEncoder
 from clipfarm_assets.media.frames import timestamps
 from clipfarm_assets.media.opening import Media, open_media, reason, video_of
 from clipfarm_assets.media.probe import probe
+from clipfarm_assets.media.subtitles import text_stream, words_of
 
 _MP4_VIDEO = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4"})
 _MP4_AUDIO = frozenset({"aac", "mp3", "opus", "ac3", "eac3"})
 _SAME_TIME_SEC = 0.0015  # Matroska counts milliseconds
 
 
-class How(StrEnum):
+class Container(StrEnum):
     """What was done to the pictures of a file."""
 
     COPIED = "copied"
     REMUXED = "remuxed"
     TRANSCODED = "transcoded"
-
-
-@dataclass(frozen=True)
-class Container:
-    """The MP4 file that was made; ``source_format`` is ffmpeg's name of the container it came in."""
-
-    path: Path
-    how: How
-    source_format: str
 
 
 def to_mp4(path_in: Path, path_out: Path) -> Container:
@@ -56,17 +48,17 @@ def to_mp4(path_in: Path, path_out: Path) -> Container:
     partial = path_out.with_name(path_out.name + ".partial")
     try:
         if _is_mp4(path_in, info.video_codec):
-            how = How.COPIED
+            how = Container.COPIED
             shutil.copyfile(path_in, partial)
         elif info.video_codec in _MP4_VIDEO and _remux(path_in, partial):
-            how = How.REMUXED
+            how = Container.REMUXED
         else:
-            how = How.TRANSCODED
-            _transcode(path_in, partial)
+            how = Container.TRANSCODED
+            _transcode(path_in, partial, (info.width, info.height))
         partial.replace(path_out)
     finally:
         partial.unlink(missing_ok=True)
-    return Container(path_out, how, info.container)
+    return how
 
 
 def _is_mp4(path: Path, codec: str) -> bool:
@@ -81,6 +73,26 @@ class _Way(Protocol):
     """How the packets of one stream reach the output."""
 
     def take(self, packet: Any) -> Iterable[Any]: ...
+
+
+class _Subtitles:
+    """Lines of text as MP4 has them (3GPP TS 26.245: two bytes of length, then UTF-8), without styling."""
+
+    def __init__(self, stream: Any, out: OutputContainer, origin_sec: float) -> None:
+        self.out = out.add_mux_stream("mov_text")
+        if stream.language:
+            self.out.metadata["language"] = stream.language
+        self.shift = round(origin_sec / float(stream.time_base))
+
+    def take(self, packet: Any) -> Iterable[Any]:
+        if packet.size == 0 or packet.pts is None:
+            return []
+        text = words_of(packet).encode()[:0xFFFF]
+        made = av.Packet(struct.pack(">H", len(text)) + text)
+        made.pts = made.dts = max(packet.pts - self.shift, 0)
+        made.duration, made.time_base = packet.duration, packet.time_base
+        made.stream = self.out
+        return [made]
 
 
 class _Copy:
@@ -125,9 +137,9 @@ def _remux(path_in: Path, path_out: Path) -> bool:
     return same_turn and bool(np.all(np.abs(after[0] - presented) < _SAME_TIME_SEC))
 
 
-def _transcode(path_in: Path, path_out: Path) -> None:
+def _transcode(path_in: Path, path_out: Path, size: tuple[int, int]) -> None:
     with open_media(path_in) as media:
-        _write(media, path_out, lambda out: VideoEncoder(video_of(media), out, media.origin_sec))
+        _write(media, path_out, lambda out: VideoEncoder(video_of(media), out, media.origin_sec, size))
 
 
 def _write(media: Media, path_out: Path, video_way: Any) -> None:
@@ -141,6 +153,9 @@ def _write(media: Media, path_out: Path, video_way: Any) -> None:
                 way = _Copy if codec in _MP4_AUDIO else AudioEncoder
                 ways[media.audio.index] = way(media.audio, out, media.origin_sec)
                 streams.append(media.audio)
+            if (subtitles := text_stream(media)) is not None:
+                ways[subtitles.index] = _Subtitles(subtitles, out, media.origin_sec)
+                streams.append(subtitles)
             packets = media.container.demux(*streams)
             while (packet := _next(packets)) is not None:
                 for made in ways[packet.stream.index].take(packet):

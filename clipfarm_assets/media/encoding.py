@@ -21,9 +21,9 @@ _TICK = Fraction(1, 90_000)
 
 
 class VideoEncoder:
-    """Every frame that decodes, upright, 8 bits, 4:2:0; an odd last row or column is cut off, as 4:2:0 needs."""
+    """Every frame that decodes, upright, 8 bits, 4:2:0, of one (width, height): an odd last row or column is cut off."""
 
-    def __init__(self, stream: Any, out: OutputContainer, origin_sec: float) -> None:
+    def __init__(self, stream: Any, out: OutputContainer, origin_sec: float, size: tuple[int, int]) -> None:
         self._decoder = stream.codec_context
         self._origin_sec = origin_sec
         self._step = round(1 / (stream.average_rate or 25) / _TICK)
@@ -31,7 +31,8 @@ class VideoEncoder:
         self._out.pix_fmt = "yuv420p"
         self._out.codec_context.time_base = _TICK
         self._out.codec_context.thread_count = 1
-        self._size: tuple[int, int] | None = None
+        self._size = (size[0] // 2 * 2, size[1] // 2 * 2)
+        self._out.width, self._out.height = self._size
         self._setup: object = None
         self._graph: Graph | None = None
         self._last = -1
@@ -41,7 +42,7 @@ class VideoEncoder:
         for frame in _decode(self._decoder, packet):
             time_sec = None if frame.time is None else frame.time - self._origin_sec
             yield from self._encode(self._shaped(frame), time_sec)
-        if packet.size == 0 and self._size is not None:
+        if packet.size == 0:
             yield from self._out.encode(None)
 
     def _encode(self, frame: av.VideoFrame, time_sec: float | None) -> Iterator[Any]:
@@ -61,7 +62,7 @@ class VideoEncoder:
         return shaped
 
     def _make_graph(self, frame: av.VideoFrame, turn: Turn) -> Graph:
-        """Turn, then bring to the size of the first frame."""
+        """Turn, then bring to the output's size."""
         height, width = (frame.width, frame.height) if turn.transpose else (frame.height, frame.width)
         steps = []
         if turn.transpose:
@@ -70,13 +71,9 @@ class VideoEncoder:
             steps.append(("vflip", ""))
         if turn.flip_columns:
             steps.append(("hflip", ""))
-        if self._size is None:
-            self._size = (width // 2 * 2, height // 2 * 2)
-            self._out.width, self._out.height = self._size
+        if (width // 2 * 2, height // 2 * 2) == self._size:
             steps.append(("crop", f"{self._size[0]}:{self._size[1]}:0:0"))
-        elif (width // 2 * 2, height // 2 * 2) == self._size:
-            steps.append(("crop", f"{self._size[0]}:{self._size[1]}:0:0"))
-        else:
+        else:  # the video changes size on its way
             steps.append(("scale", f"{self._size[0]}:{self._size[1]}"))
         steps.append(("format", "yuv420p"))
         graph = Graph()

@@ -297,6 +297,9 @@ def _decode_nearest(path: Path | str, wanted: list[int]) -> tuple[dict[int, Imag
     for _, _, frame in _decode_sequentially(path):
         if frame.pts is None:
             continue
+        if frame.pts in missing:  # a damaged stream may give it after a later one
+            images[frame.pts] = upright(frame)
+            missing.discard(frame.pts)
         while left and left[-1] <= frame.pts:
             pts = left.pop()
             use_before = before is not None and before.pts is not None and pts - before.pts <= frame.pts - pts

@@ -12,7 +12,8 @@ from pathlib import Path
 from clipfarm_assets.errors import MissingRawObject, NoAudioTrack, VideoError
 from clipfarm_assets.media.audio import write_wav
 from clipfarm_assets.media.containers import to_mp4
-from clipfarm_assets.media.fetch import FetchOptions, fetch
+from clipfarm_assets.media.download import FetchOptions
+from clipfarm_assets.media.fetch import fetch
 from clipfarm_assets.media.probe import probe
 from clipfarm_assets.media.thumbnail import thumbnail
 from clipfarm_assets.media.transcripts import EMPTY, Transcript, from_subtitle_stream, parse_transcript, to_json

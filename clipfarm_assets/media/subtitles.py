@@ -12,10 +12,12 @@ import re
 from pathlib import Path
 
 import av
+from av.packet import Packet
+from av.subtitles.stream import SubtitleStream
 
 from clipfarm_assets.errors import VideoError
-from clipfarm_assets.media.opening import only, open_media, seconds
-from clipfarm_assets.media.transcripts import Cue, Transcript, of_cues
+from clipfarm_assets.media.cues import Cue
+from clipfarm_assets.media.opening import Media, only, open_media, seconds
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3})\d*)?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$", re.ASCII)
@@ -48,15 +50,14 @@ def parse_vtt(text: str, name: str) -> tuple[list[Cue], str | None]:
     return _parse(lines[header:], name, first_line=header + 1, is_vtt=True), next(iter(named), None)
 
 
-def from_subtitle_stream(path: Path | str) -> Transcript | None:
-    """The first text subtitle stream of a video; None without one. ``language`` is the container's code.
+def read_stream(path: Path | str) -> tuple[list[Cue], str | None] | None:
+    """Cues and language code of the first text subtitle stream of a video; None without one.
 
     Raises:
         UnsupportedMedia: the file is no media.
     """
     with open_media(path) as media:
-        streams = [s for s in media.container.streams.subtitles if s.codec_context is not None]
-        stream = next((s for s in streams if s.codec_context.codec.canonical_name not in _IMAGE_SUBTITLES), None)
+        stream = text_stream(media)
         if stream is None:
             return None
         only(media.container, stream)
@@ -66,19 +67,25 @@ def from_subtitle_stream(path: Path | str) -> Transcript | None:
                 if packet.size == 0 or packet.pts is None:
                     continue
                 start = max(seconds(stream, packet.pts) - media.origin_sec, 0.0)
-                text = "\n".join(_dialogue(subtitle) for subtitle in packet.decode())
+                text = words_of(packet)
                 end = start + seconds(stream, packet.duration or 0)
-                cues.append(Cue(round(start, 3), round(end, 3), text.strip()))
+                cues.append(Cue(round(start, 3), round(end, 3), text))
         except av.FFmpegError:
             pass  # a damaged tail: the cues before it stand
         language = stream.language if stream.language not in (None, "und") else None
-        return of_cues(cues, language, "subtitle_stream")
+        return cues, language
 
 
-def _dialogue(subtitle: object) -> str:
-    """The text of one decoded subtitle; ffmpeg gives every text format as an ASS line."""
-    text = getattr(subtitle, "dialogue", b"").decode("utf-8", "replace")
-    return plain(text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " "))
+def text_stream(media: Media) -> SubtitleStream | None:
+    """The first subtitle stream of words rather than pictures of words."""
+    streams = [s for s in media.container.streams.subtitles if s.codec_context is not None]
+    return next((s for s in streams if s.codec_context.codec.canonical_name not in _IMAGE_SUBTITLES), None)
+
+
+def words_of(packet: "Packet[SubtitleStream]") -> str:
+    """The text of one packet; ffmpeg's decoders give every text format as ASS dialogue."""
+    dialogues = [getattr(one, "dialogue", b"").decode("utf-8", "replace") for one in packet.decode()]
+    return plain("\n".join(re.sub(r"\\[Nn]", "\n", text).replace("\\h", " ") for text in dialogues))
 
 
 def plain(text: str) -> str:

@@ -11,32 +11,15 @@ else may be absent.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clipfarm_assets.errors import VideoError
+from clipfarm_assets.media import subtitles
+from clipfarm_assets.media.cues import Cue, Word, without_repeats
 
-
-@dataclass(frozen=True)
-class Word:
-    """One word; recognisers do not always know when it was said, or how sure they are (0 … 1)."""
-
-    start: float | None
-    end: float | None
-    word: str
-    probability: float | None = None
-
-
-@dataclass(frozen=True)
-class Cue:
-    """A timed line: seconds, ``start <= end``; ``words`` where the source times them."""
-
-    start: float
-    end: float
-    text: str
-    words: tuple[Word, ...] | None = None
+__all__ = ["EMPTY", "Cue", "Transcript", "Word", "from_subtitle_stream", "of_cues", "parse_transcript", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +62,6 @@ def parse_transcript(data: bytes, name: str) -> Transcript:
     Raises:
         VideoError: another ending, an unknown encoding, or contents that are not of the format.
     """
-    from clipfarm_assets.media import subtitles
-
     ending = Path(name).suffix.lower()
     text = _text(data, Path(name).name)
     if ending == ".json":
@@ -91,6 +72,16 @@ def parse_transcript(data: bytes, name: str) -> Transcript:
         cues, language = subtitles.parse_vtt(text, Path(name).name)
         return of_cues(cues, language)
     raise VideoError(f"{Path(name).name} is no transcript: its name ends in none of .srt, .vtt and .json.")
+
+
+def from_subtitle_stream(path: Path | str) -> Transcript | None:
+    """The first text subtitle stream of a video; None without one. ``language`` is the container's code.
+
+    Raises:
+        UnsupportedMedia: the file is no media.
+    """
+    found = subtitles.read_stream(path)
+    return None if found is None else of_cues(*found, source="subtitle_stream")
 
 
 def to_json(transcript: Transcript) -> bytes:
@@ -111,37 +102,6 @@ def to_json(transcript: Transcript) -> bytes:
         "cues": cues,
     }
     return (json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode("utf-8", "replace")
-
-
-def without_repeats(cues: list[Cue]) -> list[Cue]:
-    """Cues in order of time, with each line of rolling captions once.
-
-    Rolling captions show a line, then the same line above the next one. A line that the cue just before (touching in
-    time) already shows is dropped; a cue that adds no line only lengthens its forerunner. Where no line ever rolls,
-    two equal cues are two equal utterances and both stay.
-    """
-    lines = [[line.strip() for line in cue.text.split("\n") if line.strip()] for cue in cues]
-    touching = [False] + [b.start <= a.end + 0.05 for a, b in pairwise(cues)]
-    repeated = [0] + [_overlap(a, b) for a, b in pairwise(lines)]
-    if not any(t and 0 < r < len(own) for t, r, own in zip(touching, repeated, lines, strict=True)):
-        return cues
-    kept: list[Cue] = []
-    for cue, own, touches, repeats in zip(cues, lines, touching, repeated, strict=True):
-        if touches and repeats == len(own):
-            kept[-1] = replace(kept[-1], end=max(kept[-1].end, cue.end))
-        elif touches and repeats:
-            kept.append(replace(cue, text="\n".join(own[repeats:])))
-        else:
-            kept.append(cue)
-    return kept
-
-
-def _overlap(shown: list[str], lines: list[str]) -> int:
-    """How many of the first lines are the last ones shown."""
-    for size in range(min(len(shown), len(lines)), 0, -1):
-        if shown[-size:] == lines[:size]:
-            return size
-    return 0
 
 
 def _text(data: bytes, name: str) -> str:

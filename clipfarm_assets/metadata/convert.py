@@ -1,11 +1,11 @@
 """From CSV records to typed columns, a batch at a time.
 
 Every value goes through the parsers of ``values``. A batch without trouble is converted whole, column by column; where
-any field of it is wrong, each record is judged alone by the same parsers, and the good ones are converted.
+any field of it is wrong, the same parsers single out the records at fault, and the others are converted.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Self
@@ -65,18 +65,36 @@ def convert(header: Header, records: Sequence[Record]) -> tuple[pa.RecordBatch, 
     try:
         return _batch(header, records), []
     except ValueError:
-        problems = [_problem(header, record) for record in records]
-    good = [record for record, problem in zip(records, problems, strict=True) if problem is None]
-    bad = [
-        Refused(*record[:3], problem, record.fields)
-        for record, problem in zip(records, problems, strict=True)
-        if problem is not None
-    ]
+        suspects = _suspects(header, records)
+    problems = {place: _problem(header, records[place]) for place in suspects}
+    good = [record for place, record in enumerate(records) if place not in problems]
+    bad = [Refused(*records[place][:3], problems[place], records[place].fields) for place in sorted(problems)]
     return _batch(header, good), bad
 
 
-def _problem(header: Header, record: Record) -> str | None:
-    """What is wrong with the first wrong field of a record, or None. The measure of what is good."""
+def _suspects(header: Header, records: Sequence[Record]) -> set[int]:
+    """The places of the records of which some value is wrong; column by column, since most columns are right."""
+    found = {place for place, record in enumerate(records) if unreadable(record.text)}
+    for name in COLUMNS.keys() & header.places.keys():
+        parse = PARSERS[COLUMNS[name].kind]
+        texts = [record.fields[header.places[name]] for record in records]
+        try:
+            deque(map(parse, texts), maxlen=0)
+        except ValueError:
+            found.update(place for place, text in enumerate(texts) if not _reads(parse, text))
+    return found
+
+
+def _reads(parse: Callable[[str], Value], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _problem(header: Header, record: Record) -> str:
+    """What is wrong with the first wrong field of a record."""
     for name, text in zip(header.names, record.fields, strict=True):
         if reason := unreadable(text):
             return f"{name}: {reason}."
@@ -85,7 +103,7 @@ def _problem(header: Header, record: Record) -> str | None:
                 PARSERS[COLUMNS[name].kind](text)
             except ValueError as error:
                 return f"{name}: {error}."
-    return None
+    return "The row cannot be read."
 
 
 def _batch(header: Header, records: Sequence[Record]) -> pa.RecordBatch:

@@ -127,8 +127,10 @@ def _latest(snapshots: pa.Table) -> pa.Table:
         codes = ids.indices.to_numpy()
         captured = rows["captured_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
         order = np.lexsort((captured, codes))  # stable: the later line stays behind on ties
-        last = pa.array(order[np.append(np.diff(codes[order]) != 0, True)])
-        rows = rows.take(last.take(pc.sort_indices(rows["video_id"].take(last))))
+        latest = np.zeros(rows.num_rows, dtype=bool)
+        latest[order[np.append(np.diff(codes[order]) != 0, True)]] = True
+        rows = rows.filter(pa.array(latest))  # a filter goes chunk by chunk, where take would copy the whole table
+        rows = rows.take(pc.sort_indices(rows["video_id"]))
     return _as_videos(rows, "present")
 
 

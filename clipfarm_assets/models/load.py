@@ -103,9 +103,10 @@ def fetch_from_hub(name: str, revision: str, settings: Settings, folder: Path | 
         raise ModelUnavailable(f"{name} cannot be fetched: {problem}.")
     endpoint = places.hub_endpoint()
     try:
-        files = HfApi(endpoint=endpoint).list_repo_files(name, revision=revision)
+        # Unlike a listing of the tree, which is tried again for half a minute, this fails at once.
+        told = HfApi(endpoint=endpoint).model_info(name, revision=revision, timeout=settings.hub_timeout_sec)
         patterns = list(places.DOWNLOAD_PATTERNS)
-        if not any(file.endswith(".safetensors") for file in files):
+        if not any(file.rfilename.endswith(".safetensors") for file in told.siblings or ()):
             patterns.append("pytorch_model*.bin")
         target = snapshot_download(
             name,

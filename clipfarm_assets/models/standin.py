@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 LICENCE = "none (random weights)"
+_WEIGHTS_RULE = 1  # raise it with any change of `_weights`: other weights are another revision
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class StandIn:
 
     @property
     def revision(self) -> str:
-        """The first 12 hex digits of the SHA-256 of class, seed and configuration."""
-        shaping = json.dumps([self.model_class, self.seed, self.config], sort_keys=True)
+        """The first 12 hex digits of the SHA-256 of class, seed, configuration and the rule of ``_weights``."""
+        shaping = json.dumps([_WEIGHTS_RULE, self.model_class, self.seed, self.config], sort_keys=True)
         return hashlib.sha256(shaping.encode()).hexdigest()[:12]
 
 
@@ -93,11 +94,14 @@ def _filled(model_class: Any, config: Any, seed: int) -> Any:
 
 
 def _weights(name: str, parameter: "torch.Tensor", seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Norms start at one, biases at zero; matrices and kernels keep the variance of what goes through them."""
+    """Norms start at one; matrices and kernels keep the variance of what goes through them.
+
+    Biases are small and not zero, so that silence gets a vector too.
+    """
     shape = tuple(parameter.shape)
-    if name.endswith("original0"):  # the lengths of a weight-normalised kernel
+    is_norm, is_kernel_length = len(shape) == 1 and name.endswith("weight"), name.endswith("original0")
+    if is_norm or is_kernel_length:
         return np.ones(shape, np.float32)
-    if len(shape) == 1:
-        return np.full(shape, float(name.endswith("weight")), np.float32)
     draw = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shape, np.float32)
-    return draw / np.float32(np.sqrt(np.prod(shape[1:])))
+    scale = 0.1 if len(shape) == 1 else 1 / np.sqrt(np.prod(shape[1:]))
+    return draw * np.float32(scale)

@@ -3,8 +3,10 @@
 One encoder thread, fixed seeds and no dates: the same machine and library versions write the same bytes.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +52,19 @@ def write_video(timeline: Timeline, path: Path) -> None:
         with av.open(str(part), "w", format="mp4", options=options) as container:
             video = _video_stream(container, timeline)
             sound = _sound_stream(container, timeline)
+            waiting = list(_sound_frames(timeline))
             for frame, image in pictures(timeline):
                 turned = image.rotate(-sample.rotation, expand=True) if sample.rotation else image
-                picture = av.VideoFrame.from_image(turned).reformat(format="yuv420p")
+                picture = av.VideoFrame.from_ndarray(np.asarray(turned), format="rgb24").reformat(format="yuv420p")
                 picture.pts, picture.time_base = frame, 1 / sample.fps
                 container.mux(video.encode(picture))
+                due = bisect_right(waiting, float(frame / sample.fps), key=itemgetter(0))
+                _encode_sound(container, sound, waiting[:due])
+                del waiting[:due]
             container.mux(video.encode())
-            if sound is not None and timeline.sound is not None:
-                _encode_sound(container, sound, timeline.sound)
+            _encode_sound(container, sound, waiting)
+            if sound is not None:
+                container.mux(sound.encode())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -65,13 +72,13 @@ def write_video(timeline: Timeline, path: Path) -> None:
 
 def _video_stream(container: Any, timeline: Timeline) -> Any:
     sample = timeline.sample
-    # "bitexact" keeps the libraries' own names and versions out of the file.
     stream = container.add_stream("libx264", rate=sample.fps, options={"preset": "slow", "crf": str(sample.crf)})
     stream.width, stream.height = sample.size if sample.rotation % 180 == 0 else sample.size[::-1]
     stream.pix_fmt = "yuv420p"
     stream.time_base = stream.codec_context.time_base = 1 / sample.fps
     stream.codec_context.thread_count = 1
     stream.codec_context.gop_size = 250
+    # Keeps the library's name and version out of the file.
     stream.codec_context.flags |= av.codec.context.Flags.bitexact
     if sample.rotation:
         stream.set_display_rotation(sample.rotation)
@@ -87,14 +94,20 @@ def _sound_stream(container: Any, timeline: Timeline) -> Any | None:
     return stream
 
 
-def _encode_sound(container: Any, stream: Any, sound: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-    step = 1024
-    for first in range(0, len(sound), step):
-        chunk = np.clip(sound[first : first + step], -1, 1).reshape(1, -1)
+def _encode_sound(container: Any, stream: Any | None, frames: Iterable[tuple[float, av.AudioFrame]]) -> None:
+    for _, frame in frames:
+        if stream is not None:
+            container.mux(stream.encode(frame))
+
+
+def _sound_frames(timeline: Timeline) -> Iterator[tuple[float, av.AudioFrame]]:
+    """The sound in frames as the encoder takes them, each with the second where it begins."""
+    sound = timeline.sound if timeline.sound is not None else np.zeros(0, dtype=np.float32)
+    for first in range(0, len(sound), 1024):
+        chunk = np.clip(sound[first : first + 1024], -1, 1).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(chunk), format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, first, Fraction(1, RATE)
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode())
+        yield first / RATE, frame
 
 
 def write_broken(path: Path) -> None:

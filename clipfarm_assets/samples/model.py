@@ -100,7 +100,7 @@ class Sample:
     redraw_every: int = 1
     rotation: int = 0
     variable_rate: bool = False
-    crf: int = 30
+    crf: int = 27
     audio_bit_rate: int = 32_000
     broken_seconds: float = 0.0
 

@@ -30,7 +30,7 @@ def _beat(length: int) -> NDArray[np.float32]:
     hat = noise * np.exp(-((phase + 0.5) % 1.0) * 30) * 0.25
     notes = np.array([55.0, 65.4, 49.0, 73.4])[(t * BEATS_A_SECOND / 4).astype(int) % 4]
     bass = np.sign(np.sin(2 * np.pi * notes * t)) * 0.18
-    return ((drum * 0.6 + hat + bass) * 0.35).astype(np.float32)
+    return np.asarray((drum * 0.6 + hat + bass) * 0.35, dtype=np.float32)
 
 
 def _game(length: int, starts: Sequence[float]) -> NDArray[np.float32]:

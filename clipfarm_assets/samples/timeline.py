@@ -86,9 +86,13 @@ def plan(sample: Sample, spoken: list[Spoken]) -> Timeline:
         voice[first : first + len(said.samples)] = said.samples
     starts = [float(placed.start / fps) for placed in shots]
     return Timeline(
-        sample, tuple(shots), tuple(lines), tuple(_shown(sample, shots)), voice,
+        sample,
+        tuple(shots),
+        tuple(lines),
+        tuple(_shown(sample, shots)),
+        voice,
         None if sample.sound == "none" else voice + background(sample.sound, length, starts),
-    )  # fmt: skip
+    )
 
 
 def _shown(sample: Sample, shots: list[PlacedShot]) -> Iterator[int]:

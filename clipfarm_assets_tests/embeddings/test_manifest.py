@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from random import Random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from clipfarm_assets.embeddings.manifest import (
@@ -22,7 +24,7 @@ from clipfarm_assets.embeddings.manifest import (
     read_manifest,
     write_manifest,
 )
-from clipfarm_assets.errors import DimensionMismatch
+from clipfarm_assets.errors import DimensionMismatch, StoreError
 from clipfarm_assets.outcomes import Status
 from clipfarm_assets.store.object_store import ObjectStore
 
@@ -95,6 +97,18 @@ def test_the_same_rows_in_any_order_give_the_same_bytes_and_no_write(store: Obje
     assert not write_manifest(store, "video", iter(rows)).written
     assert store.head(manifest_key("video")) == before
     assert write_manifest(store, "video", rows[1:]).written
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "other"])
+def test_a_file_that_is_no_manifest_is_an_error_and_not_an_absent_one(local_store: ObjectStore, kind: str) -> None:
+    key = write_manifest(local_store, "video", [row("a", b"1")]).key
+    other = io.BytesIO()
+    pq.write_table(pa.table({"video_id": ["a"]}), other)
+    whole = local_store.get(key) or b""
+    local_store.put(key, {"empty": b"", "cut": whole[:-20], "other": other.getvalue()}[kind])
+    with pytest.raises(StoreError, match="Delete it"):
+        read_manifest(local_store, "video")
+    assert write_manifest(local_store, "video", [row("a", b"1")]).written
 
 
 def test_no_rows_are_a_manifest_too(local_store: ObjectStore) -> None:

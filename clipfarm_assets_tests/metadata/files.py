@@ -64,7 +64,8 @@ def plain_reading(content: bytes, width: int, limit: int) -> list[Plain]:
 
 def _strict_record(lines: Sequence[str]) -> tuple[list[str] | None, int]:
     """The fields of the record that the lines begin with (None: RFC 4180 is broken), and how many lines it takes."""
-    fields, value, state = [], "", "start"
+    fields: list[str] = []
+    value, state = "", "start"
     for count, line in enumerate(lines, start=1):
         for place, character in enumerate(line):
             if state == "quoted":

@@ -186,7 +186,7 @@ def test_a_process_killed_while_it_writes_leaves_no_half_object(local_store: Obj
             assert process.stdout is not None
             process.stdout.readline()
             try:
-                process.wait(timeout=delay_sec or None if delay_sec else 0.0)
+                process.wait(timeout=delay_sec)
             except subprocess.TimeoutExpired:
                 process.kill()
         info = local_store.head("big")

@@ -9,11 +9,11 @@ from clipfarm_assets.samples.paint.moment import Moment, items, text
 _THEMES = {
     "light": ("#f5f7fb", "#ffffff", "#1f2937", "#3b5bdb"),
     "dark": ("#171a21", "#252a34", "#e6e9ef", "#20a39e"),
-    "alarm": ("#8f1d2c", "#fff1f1", "#5b0f19", "#c92a2a"),
-    "help": ("#123c69", "#edf4fb", "#10263f", "#1c7ed6"),
-    "success": ("#1b7f4b", "#f1fff6", "#0c3d24", "#2b8a3e"),
-    "violet": ("#6741d9", "#f8f5ff", "#2b1a5e", "#7950f2"),
-    "amber": ("#f59f00", "#fffaf0", "#513400", "#e67700"),
+    "alarm": ("#8f1d2c", "#ffc9c9", "#5b0f19", "#c92a2a"),
+    "help": ("#123c69", "#bcd7f0", "#10263f", "#1c7ed6"),
+    "success": ("#1b7f4b", "#b2ecc8", "#0c3d24", "#2b8a3e"),
+    "violet": ("#6741d9", "#b197fc", "#2b1a5e", "#7950f2"),
+    "amber": ("#f59f00", "#ffc078", "#513400", "#e67700"),
 }
 
 
@@ -50,21 +50,20 @@ def _fields(
     canvas: Canvas, look: Look, moment: Moment, place: tuple[float, float, float], colours: tuple[str, str]
 ) -> float:
     x, y, span = place
-    rows = items(look, "rows")
-    for index, row in enumerate(rows):
+    grow = 1.0 if canvas.width > canvas.height else 1.3
+    size = 13 * grow
+    for index, row in enumerate(items(look, "rows")):
         label, _, value = row.partition(":")
         typed = value.strip()[: max(int((moment.t - 0.5 - index * 0.8) * 16), 0)]
-        canvas.text(x, y, label, 13, colours[0])
-        canvas.rect(x + span * 0.36, y - 4, span * 0.62, 24, "#ffffff", 4, colours[1], 1)
+        canvas.text(x, y, label, size, colours[0])
+        canvas.rect(x + span * 0.36, y - 4 * grow, span * 0.62, 24 * grow, "#ffffff", 4, colours[1], 1)
         caret = "|" if typed != value.strip() and math.sin(moment.t * 8) > 0 else ""
-        canvas.text(x + span * 0.36 + 8, y, typed + caret, 13, "#1f2937")
-        y += 33
+        canvas.text(x + span * 0.36 + 8, y, typed + caret, size, "#1f2937")
+        y += 33 * grow**2
     return y
 
 
-def _progress(
-    canvas: Canvas, look: Look, moment: Moment, place: tuple[float, float, float], accent: str
-) -> float:
+def _progress(canvas: Canvas, look: Look, moment: Moment, place: tuple[float, float, float], accent: str) -> float:
     stop = float(text(look, "progress_to", "-1"))
     if stop < 0:
         return place[1]

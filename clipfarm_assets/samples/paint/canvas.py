@@ -40,8 +40,15 @@ class Canvas:
         self._image.paste(_gradient((self.width * SCALE, rows), top, bottom), (0, round(y0 * SCALE)))
 
     def rect(
-        self, x: float, y: float, width: float, height: float, fill: Colour | None, radius: float = 0.0,
-        outline: Colour | None = None, line: float = 1.0,
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        fill: Colour | None,
+        radius: float = 0.0,
+        outline: Colour | None = None,
+        line: float = 1.0,
     ) -> None:
         """A rectangle by its upper left corner and its size; none where the size is not positive."""
         if width <= 0 or height <= 0:
@@ -51,8 +58,14 @@ class Canvas:
         self._draw.rounded_rectangle(box, radius_px, fill=fill, outline=outline, width=round(line * SCALE))
 
     def ellipse(
-        self, x: float, y: float, rx: float, ry: float | None = None, fill: Colour | None = None,
-        outline: Colour | None = None, line: float = 1.0,
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float | None = None,
+        fill: Colour | None = None,
+        outline: Colour | None = None,
+        line: float = 1.0,
     ) -> None:
         """An ellipse by its middle and radii; a circle where ry is None."""
         ry = rx if ry is None else ry
@@ -66,7 +79,9 @@ class Canvas:
 
     def path(self, points: Sequence[tuple[float, float]], fill: Colour, line: float = 1.0) -> None:
         """A polyline."""
-        self._draw.line([(x * SCALE, y * SCALE) for x, y in points], fill=fill, width=round(line * SCALE), joint="curve")
+        self._draw.line(
+            [(x * SCALE, y * SCALE) for x, y in points], fill=fill, width=round(line * SCALE), joint="curve"
+        )
 
     def arc(self, x: float, y: float, radius: float, start: float, end: float, fill: Colour, line: float = 1.0) -> None:
         """Part of a circle, degrees clockwise from three o'clock."""
@@ -85,7 +100,14 @@ class Canvas:
         return float(_font(round(size * SCALE)).getlength(words)) / SCALE
 
     def paragraph(
-        self, x: float, y: float, words: str, size: float, fill: Colour, width: float, centre: bool = False,
+        self,
+        x: float,
+        y: float,
+        words: str,
+        size: float,
+        fill: Colour,
+        width: float,
+        centre: bool = False,
         bold: bool = False,
     ) -> float:
         """Wrapped text from y downwards, ``x`` its left edge (or middle); returns the y below it."""

@@ -64,7 +64,7 @@ def arena(canvas: Canvas, look: Look, moment: Moment) -> None:
     _weapon(canvas, aim, shooting, t)
     for index in range(kills):
         canvas.rect(width - 190, 46 + index * 20, 178, 17, "#10131a", 3)
-        victim = ("Moth", "Gravel", "Okapi", "Tinder", "Vesper")[index % 5]
+        victim = ("Moth", "Gravel", "Okapi", "Tinder", "Vesper")[(index + int(number(look, "kills", 0))) % 5]
         canvas.text(width - 184, 47 + index * 20, f"{text(look, 'player')} > {victim}", 12, "#ffd6d6")
     hud(canvas, look, moment, f"KILLS {int(number(look, 'kills', 0)) + kills}")
 
@@ -83,7 +83,9 @@ def _weapon(canvas: Canvas, aim: tuple[float, float], shooting: bool, t: float) 
     width, height = canvas.width, canvas.height
     kick = 10 if shooting else 2 * math.sin(t * 4)
     tip = (width * 0.62 + (x - width / 2) * 0.3, height * 0.72 + kick)
-    canvas.polygon([(width * 0.7, height), (tip[0] - 12, tip[1]), (tip[0] + 14, tip[1] - 4), (width * 0.9, height)], "#22262e")
+    canvas.polygon(
+        [(width * 0.7, height), (tip[0] - 12, tip[1]), (tip[0] + 14, tip[1] - 4), (width * 0.9, height)], "#22262e"
+    )
     if shooting:
         canvas.ellipse(*tip, 22, 16, fill="#fff0a5")
         canvas.path([tip, aim], "#fff7d1", 2)
@@ -96,7 +98,9 @@ def runner(canvas: Canvas, look: Look, moment: Moment) -> None:
     canvas.gradient(text(look, "sky", "#87ceeb"), text(look, "haze", "#fbe8c6"))
     width, height, t = canvas.width, canvas.height, moment.t
     speed = number(look, "speed", 170)
-    for layer, (share, colour) in enumerate(((0.2, text(look, "far", "#7fb685")), (0.5, text(look, "near", "#3f7d58")))):
+    for layer, (share, colour) in enumerate(
+        ((0.2, text(look, "far", "#7fb685")), (0.5, text(look, "near", "#3f7d58")))
+    ):
         for hill in range(7):
             x = (hill * 150 + layer * 60 - t * speed * share) % (7 * 150) - 150
             canvas.ellipse(x, height * 0.86, 110, 90 - layer * 30 + hill % 3 * 18, fill=colour)
@@ -183,10 +187,13 @@ def scoreboard(canvas: Canvas, look: Look, moment: Moment) -> None:
         angle = ray * math.pi / 6 + moment.t * 0.4
         far = width + height
         canvas.polygon(
-            [(width / 2, height * 0.2), (width / 2 + far * math.cos(angle), height * 0.2 + far * math.sin(angle)),
-             (width / 2 + far * math.cos(angle + 0.14), height * 0.2 + far * math.sin(angle + 0.14))],
+            [
+                (width / 2, height * 0.2),
+                (width / 2 + far * math.cos(angle), height * 0.2 + far * math.sin(angle)),
+                (width / 2 + far * math.cos(angle + 0.14), height * 0.2 + far * math.sin(angle + 0.14)),
+            ],
             text(look, "ray", "#1c2541"),
-        )  # fmt: skip
+        )
     canvas.text(width / 2, height * 0.14, text(look, "title"), 34, text(look, "gold", "#ffd166"), "mm", bold=True)
     for index, row in enumerate(items(look, "rows")):
         name, score = row.rsplit(":", 1)

@@ -25,8 +25,9 @@ def person(canvas: Canvas, x: float, y: float, size: float, look: Look, mouth: f
         canvas.ellipse(x + side * size * 0.36 + sway, y, size * 0.11, size * lid, fill=INK)
         canvas.path(
             [(x + side * size * 0.2, y - size * 0.28), (x + side * size * 0.52, y - size * (0.3 + mouth * 0.06))],
-            hair, size * 0.08,
-        )  # fmt: skip
+            hair,
+            size * 0.08,
+        )
     canvas.ellipse(x + sway * 0.5, y + size * 0.58, size * 0.3, size * (0.05 + 0.2 * mouth), fill="#7a2f35")
 
 
@@ -89,12 +90,10 @@ def two_shot(canvas: Canvas, look: Look, moment: Moment) -> None:
         drift = (moment.t * 6 + window * 40) % (width * 0.2)
         canvas.ellipse(x + drift + 4, height * 0.2, 9, 5, fill="#dfe9ee")
     size = min(width * 0.11, height * 0.12)
-    names = items(look, "speakers")
-    for place, name in enumerate(names):
-        shirt = ("#35618f", "#8a3b5e")[place % 2]
-        skin = ("#d9a37c", "#8d5a3c")[place % 2]
+    for place, name in enumerate(items(look, "speakers")):
+        shirt, skin, hair = (items(look, part)[place] for part in ("shirts", "skins", "hairs"))
         mouth = moment.level if moment.speaker == name else 0.0
-        outfit = {"shirt": shirt, "skin": skin, "hair": ("#2b1d16", "#0f0c0b")[place % 2]}
+        outfit = {"shirt": shirt, "skin": skin, "hair": hair}
         person(canvas, width * (0.27 + 0.46 * place), height * 0.52, size, outfit, mouth, moment.t + place)
     canvas.rect(-10, height * 0.76, width + 20, height * 0.3, "#5c3a25", 8)
     for place in range(2):
@@ -115,9 +114,15 @@ def card(canvas: Canvas, look: Look, moment: Moment) -> None:
     shown = words[: max(1, math.ceil(len(words) * min(moment.progress * 2.2, 1.0)))]
     size = number(look, "size", 34)
     canvas.paragraph(
-        width / 2, height * number(look, "y", 0.3), " ".join(shown), size, text(look, "ink", "#fffaf0"), width * 0.84,
-        centre=True, bold=True,
-    )  # fmt: skip
+        width / 2,
+        height * number(look, "y", 0.3),
+        " ".join(shown),
+        size,
+        text(look, "ink", "#fffaf0"),
+        width * 0.84,
+        centre=True,
+        bold=True,
+    )
     canvas.rect(width * 0.1, height * 0.88, width * 0.8 * ease(moment.progress), 5, text(look, "ring", "#ffd7a8"), 2)
     canvas.text(width / 2, height * 0.92, text(look, "small"), 14, text(look, "ink", "#fffaf0"), "ma")
 
@@ -127,13 +132,9 @@ def stage(canvas: Canvas, look: Look, moment: Moment) -> None:
     canvas.gradient("#221a3a", "#0b0912")
     width, height = canvas.width, canvas.height
     canvas.rect(width * 0.3, height * 0.1, width * 0.62, height * 0.46, text(look, "screen", "#f2e9d8"), 4)
-    canvas.paragraph(
-        width * 0.61, height * 0.2, text(look, "words"), 26, INK, width * 0.54, centre=True, bold=True
-    )  # fmt: skip
+    canvas.paragraph(width * 0.61, height * 0.2, text(look, "words"), 26, INK, width * 0.54, centre=True, bold=True)
     walk = width * (0.17 + 0.04 * math.sin(moment.t * 0.35))
-    canvas.polygon(
-        [(walk - 8, 0), (walk + 8, 0), (walk + 95, height * 0.9), (walk - 95, height * 0.9)], "#37305a"
-    )  # fmt: skip
+    canvas.polygon([(walk - 8, 0), (walk + 8, 0), (walk + 95, height * 0.9), (walk - 95, height * 0.9)], "#37305a")
     outfit = {"shirt": "#c9503f", "skin": "#b97b56", "hair": "#1a1310"}
     canvas.rect(walk - 26, height * 0.6, 52, height * 0.3, "#c9503f", 14)
     person(canvas, walk, height * 0.42, 24, outfit, _speaking(look, moment), moment.t)
@@ -162,7 +163,9 @@ def slide(canvas: Canvas, look: Look, moment: Moment) -> None:
         canvas.rect(44 + push, y, 24, 24, None, 5, accent, 2)
         tick = ease((since - 1.2) / 0.4)
         if tick > 0:
-            canvas.path([(49 + push, y + 12), (55 + push, y + 18), (55 + push + 9 * tick, y + 18 - 12 * tick)], accent, 3)
+            canvas.path(
+                [(49 + push, y + 12), (55 + push, y + 18), (55 + push + 9 * tick, y + 18 - 12 * tick)], accent, 3
+            )
         canvas.text(84 + push, y + 1, point, 20, ink)
     canvas.text(width - 24, height - 30, text(look, "page"), 13, ink, "ra")
     canvas.rect(0, height - 4, width * moment.progress, 4, accent)
@@ -180,7 +183,14 @@ def chart(canvas: Canvas, look: Look, moment: Moment) -> None:
         x, full = width * 0.07 + slot * index, height * 0.55
         pulse = 2 * math.sin(moment.t * 2 + index)
         colour = ("#f2a65a", "#6fc2b0", "#e8d27a", "#d9647a")[index % 4]
-        canvas.rect(x + slot * 0.15, height * 0.8 - full * grown / 100 - pulse, slot * 0.7, full * grown / 100 + pulse, colour, 4)
+        canvas.rect(
+            x + slot * 0.15,
+            height * 0.8 - full * grown / 100 - pulse,
+            slot * 0.7,
+            full * grown / 100 + pulse,
+            colour,
+            4,
+        )
         canvas.text(x + slot / 2, height * 0.83, label, 15, "#cfe3df", "ma")
         canvas.text(x + slot / 2, height * 0.76 - full * grown / 100, f"{grown:.0f}", 18, "white", "mb", bold=True)
     canvas.path([(width * 0.06, height * 0.8), (width * 0.94, height * 0.8)], "#cfe3df", 2)

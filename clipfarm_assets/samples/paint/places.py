@@ -40,7 +40,9 @@ def stars(canvas: Canvas, look: Look, moment: Moment) -> None:
     fall = moment.t % 3
     canvas.path([(40 + fall * 150, 60 + fall * 70), (15 + fall * 150, 48 + fall * 70)], "#ffffff", 2)
     for hill in range(4):
-        canvas.ellipse(width * hill / 3, height * 1.02, width * 0.34, height * (0.17 + 0.04 * (hill % 2)), fill="#0a0f1e")
+        canvas.ellipse(
+            width * hill / 3, height * 1.02, width * 0.34, height * (0.17 + 0.04 * (hill % 2)), fill="#0a0f1e"
+        )
 
 
 def meadow(canvas: Canvas, look: Look, moment: Moment) -> None:
@@ -56,7 +58,9 @@ def meadow(canvas: Canvas, look: Look, moment: Moment) -> None:
         x, row = blade * width / 45, blade % 3
         lean = 10 * math.sin(moment.t * 2.2 + blade * 0.35)
         foot = height * (0.72 + row * 0.12)
-        canvas.polygon([(x - 4, foot), (x + lean, foot - 50 - row * 8), (x + 4, foot)], ("#2f7d32", "#4caf50", "#7cb342")[row])
+        canvas.polygon(
+            [(x - 4, foot), (x + lean, foot - 50 - row * 8), (x + 4, foot)], ("#2f7d32", "#4caf50", "#7cb342")[row]
+        )
 
 
 def turntable(canvas: Canvas, look: Look, moment: Moment) -> None:
@@ -73,7 +77,9 @@ def turntable(canvas: Canvas, look: Look, moment: Moment) -> None:
     canvas.ellipse(x, y, size * 0.34, fill="#fb5607")
     angle = moment.t * 3.5
     canvas.path([(x, y), (x + size * 0.34 * math.cos(angle), y + size * 0.34 * math.sin(angle))], "#ffffff", 4)
-    canvas.path([(width * 0.93, height * 0.2), (width * 0.85, height * 0.5), (x + size * 0.6, y + size * 0.4)], "#e0e0e0", 6)
+    canvas.path(
+        [(width * 0.93, height * 0.2), (width * 0.85, height * 0.5), (x + size * 0.6, y + size * 0.4)], "#e0e0e0", 6
+    )
     canvas.text(width / 2, height * 0.82, text(look, "words"), 30, "#ffffff", "mm", bold=True)
 
 

@@ -1,0 +1,38 @@
+# make run, make test, make dev: everything else follows from these.
+# TORCH_INDEX_URL chooses a build of torch: https://download.pytorch.org/whl/cpu, …/whl/cu130, or the index's default.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := $(shell grep '^torch==' constraints.txt)
+WORKERS ?= 2
+
+.PHONY: run dev test slow check benchmark clean
+
+run: $(STAMP) ## the whole graph on what data/ holds
+	@$(BIN)/clipfarm run
+
+dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, sensors on
+	@$(BIN)/clipfarm dev
+
+test: $(STAMP) check ## lint, types, layers and tests
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+slow: $(STAMP) ## the journeys that take minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) $(if $(TORCH_INDEX_URL),--extra-index-url https://pypi.org/simple) $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+clean: ## removes the virtual environment; your data stays
+	rm -rf $(VENV)

@@ -1,0 +1,78 @@
+"""`clipfarm ledger`: where every video stands in every stage."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clipfarm_assets.cli import home
+from clipfarm_assets.errors import ConfigurationError
+from clipfarm_assets.outcomes import Status
+
+_SHOWN = ("video_id", "stage", "status", "retry_count", "model_name", "duration", "processed_at", "error")
+
+
+def ledger(
+    stage: Annotated[str | None, typer.Option(help="Only this stage, such as raw_video.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only this status, such as fail_exhausted.")] = None,
+    video: Annotated[str | None, typer.Option(help="Only this video.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what is not a success.")] = False,
+    format_: Annotated[Literal["table", "csv", "parquet"], typer.Option("--format", help="How to print it.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
+) -> None:
+    """Prints where every video stands in every stage, read from Dagster's event log as it is now.
+
+    For example: `clipfarm ledger --stage video_embedding --status fail`, or all of it as
+    `clipfarm ledger --format parquet --output ledger.parquet`.
+    """
+    _check_names(stage, status)
+    with home.instance() as instance:
+        from clipfarm_assets.graph.ledger import ledger_table, to_csv, to_parquet
+        from clipfarm_assets.graph.platform import Workshop
+        from clipfarm_assets.graph.stages import STAGES
+        from clipfarm_assets.graph.state import read_state
+        from clipfarm_assets.settings import load_settings
+
+        rows = ledger_table(read_state(instance, Workshop(load_settings()), STAGES))
+    for column, wanted in (("stage", stage), ("status", status), ("video_id", video)):
+        if wanted is not None:
+            rows = rows.filter(pc.equal(rows[column], wanted))
+    if failed:
+        good = pa.array([str(each) for each in Status if each.materialized or each is Status.REMOVED])
+        rows = rows.filter(pc.invert(pc.is_in(rows["status"], value_set=good)))
+    if format_ == "table" and output is None:
+        _print(rows)
+        return
+    content = to_parquet(rows) if format_ == "parquet" else to_csv(rows)
+    if output is not None:
+        output.write_bytes(content)
+    else:
+        sys.stdout.buffer.write(content)
+
+
+def _check_names(stage: str | None, status: str | None) -> None:
+    from clipfarm_assets.graph.ledger import METADATA_STAGE
+    from clipfarm_assets.graph.stages import STAGES
+
+    stages = [METADATA_STAGE, *(each.name for each in STAGES)]
+    if stage is not None and stage not in stages:
+        raise ConfigurationError(f"There is no stage {stage}.", hint=f"Stages: {', '.join(stages)}.")
+    if status is not None and status not in list(Status):
+        raise ConfigurationError(f"There is no status {status}.", hint=f"Statuses: {', '.join(Status)}.")
+
+
+def _print(rows: pa.Table) -> None:
+    table = Table(*_SHOWN, title=f"{rows.num_rows} rows", title_justify="left")
+    for row in rows.select(_SHOWN).to_pylist():
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in _SHOWN), style=_style(row["status"]))
+    Console().print(table)
+
+
+def _style(status: str) -> str:
+    meaning = Status(status).meaning
+    return "red" if meaning.partition == "Failed" else "" if meaning.partition else "yellow"

@@ -1,0 +1,72 @@
+"""`clipfarm run`: the whole graph, now, in this process."""
+
+import logging
+import sys
+import time
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clipfarm_assets.cli import home
+from clipfarm_assets.outcomes import Status
+from clipfarm_assets.store.object_store import ObjectStore
+
+
+def run(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log.")] = False,
+) -> None:
+    """Takes everything that is due through the whole graph, and says what came of it.
+
+    New and changed videos are made, failed ones tried again when their pause is over, removed ones deleted, and the
+    manifests brought up to date. What is finished is left alone: a second run finds nothing to do.
+    Exits with 1 where a video failed.
+    """
+    started = time.monotonic()
+    console = Console()
+    if not verbose:
+        logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with home.instance() as instance:
+        from clipfarm_assets.definitions import build
+        from clipfarm_assets.graph.ledger import ledger_table
+        from clipfarm_assets.graph.platform import Workshop
+        from clipfarm_assets.graph.run import Runner
+        from clipfarm_assets.settings import load_settings
+
+        settings = load_settings()
+        workshop = Workshop(settings)
+        for line in workshop.models.reasons:
+            console.print(line, highlight=False)
+        runner = Runner(build(settings), instance, workshop, lambda text: console.print(f"[dim]·[/] {text}"))
+        state = runner.run()
+        table = ledger_table(state)
+    if runner.report.runs:
+        print_outcome(console, table, workshop.store)
+        for error in runner.report.errors:
+            console.print(f"[red]error[/] {error}", highlight=False, markup=True)
+    else:
+        console.print(f"Nothing to do: {len(state.verdicts)} videos are as they should be.")
+        if unfinished := sum(not verdict.finished for of in state.verdicts.values() for verdict in of.values()):
+            console.print(f"{unfinished} outcomes are not successes: `clipfarm ledger --failed`.")
+    console.print(f"{time.monotonic() - started:.0f} s. {workshop.models.reasons[0]}", highlight=False)
+    console.print("See it in the Dagster UI: `make dev`, then http://127.0.0.1:3000/asset-groups", highlight=False)
+    sys.exit(1 if runner.report.failed else 0)
+
+
+def print_outcome(console: Console, ledger: pa.Table, store: ObjectStore) -> None:
+    """What was made in each stage, what failed and why, and where the files lie."""
+    from clipfarm_assets.graph.ledger import count_by_stage
+
+    table = Table("stage", "videos", title="what was made", title_justify="left")
+    for stage, of_stage in count_by_stage(ledger).items():
+        ordered = sorted(of_stage.items(), key=lambda pair: list(Status).index(Status(pair[0])))
+        table.add_row(stage, ", ".join(f"{count} {status}" for status, count in ordered))
+    console.print(table)
+    for row in ledger.to_pylist():
+        if row["error"]:
+            console.print(f"[red]{row['video_id'] or '?'}[/] {row['stage']}: {row['status']}: {row['error']}")
+    console.print("Where the files lie:")
+    for name in ("raw", "embeddings", "fused", "state"):
+        console.print(f"  {name:<11}{store.location(f'clipfarm/{name}')}", highlight=False, soft_wrap=True)

@@ -14,7 +14,9 @@ from clipfarm_assets.cli import home
 from clipfarm_assets.errors import ConfigurationError
 from clipfarm_assets.outcomes import Status
 
-_SHOWN = ("video_id", "stage", "status", "retry_count", "model_name", "duration", "processed_at", "error")
+_SHOWN = ("video_id", "stage", "status", "retry_count", "error")
+_SHOWN_WIDE = (*_SHOWN[:-1], "model_name", "duration", "processed_at", "error")
+_WIDE_COLUMNS = 160
 
 
 def ledger(
@@ -67,10 +69,14 @@ def _check_names(stage: str | None, status: str | None) -> None:
 
 
 def _print(rows: pa.Table) -> None:
-    table = Table(*_SHOWN, title=f"{rows.num_rows} rows", title_justify="left")
-    for row in rows.select(_SHOWN).to_pylist():
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in _SHOWN), style=_style(row["status"]))
-    Console().print(table)
+    console = Console()
+    shown = _SHOWN_WIDE if console.width >= _WIDE_COLUMNS else _SHOWN
+    table = Table(title=f"{rows.num_rows} rows", title_justify="left")
+    for name in shown:
+        table.add_column(name, no_wrap=name != "error")
+    for row in rows.select(shown).to_pylist():
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in shown), style=_style(row["status"]))
+    console.print(table)
 
 
 def _style(status: str) -> str:

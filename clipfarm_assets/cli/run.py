@@ -47,9 +47,12 @@ def run(
         for error in runner.report.errors:
             console.print(f"[red]error[/] {error}", highlight=False, markup=True)
     else:
-        console.print(f"Nothing to do: {len(state.verdicts)} videos are as they should be.")
-        if unfinished := sum(not verdict.finished for of in state.verdicts.values() for verdict in of.values()):
-            console.print(f"{unfinished} outcomes are not successes: `clipfarm ledger --failed`.")
+        stuck = sum(any(not v.finished for v in of_video.values()) for of_video in state.verdicts.values())
+        console.print(f"Nothing to do: {len(state.verdicts) - stuck} videos are finished.")
+        if stuck:
+            console.print(
+                f"{stuck} wait for a change or for the pause before their next try: `clipfarm ledger --failed`."
+            )
     console.print(f"{time.monotonic() - started:.0f} s. {workshop.models.reasons[0]}", highlight=False)
     console.print("See it in the Dagster UI: `make dev`, then http://127.0.0.1:3000/asset-groups", highlight=False)
     sys.exit(1 if runner.report.failed else 0)

@@ -81,7 +81,7 @@ class Plan:
     def source_hashes(self, strategy: str) -> list[str]:
         """For each row, SHA-256 over everything that shapes its outcome under a strategy."""
         dims = " ".join(str(self.dims[modality]) for modality in MODALITIES)
-        shared = hashlib.sha256(f"fusion {FUSION_VERSION}\n{strategy}\n".encode())
+        shared = hashlib.sha256(f"fusion {FUSION_VERSION}\n{strategy}\n{dims}\n".encode())
         hashes = []
         for text in self.inputs:
             digest = shared.copy()
@@ -141,4 +141,4 @@ def _outcomes(aligned: pa.Table, present: npt.NDArray[np.bool_]) -> list[Outcome
 
 
 def _input(outcome: Outcome) -> str:
-    return f"{outcome.status.value} {outcome.upstream_status or '-'} {outcome.sha256 }"
+    return f"{outcome.status.value} {outcome.upstream_status or '-'} {outcome.sha256 if outcome.present else '-'}"

@@ -129,7 +129,7 @@ TALK: Final = Sample(
     (640, 360),
     Fraction(24),
     _SHOTS,
-    {"Nora": Voice("en-gb+f4", 158, 48)},
+    {"Nora": Voice("en-gb+f4", 122, 48)},
     Listing(
         "The humble checklist: why a card beats talent",
         "A talk on pilots, surgeons and kitchens, and how to write one.",

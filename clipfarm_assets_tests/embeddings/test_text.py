@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from clipfarm_assets.embeddings.text import Texts, TextEncoder, embed_texts, metadata_text, read_transcript
+from clipfarm_assets.embeddings.text import TextEncoder, Texts, embed_texts, metadata_text, read_transcript
 from clipfarm_assets.embeddings.vectors import from_npy
 from clipfarm_assets.errors import MissingRawObject, VideoError
 from clipfarm_assets.metadata.rows import Video

@@ -6,14 +6,14 @@ In: a local path. Out: float32 samples in memory, or a WAV file written piece by
 
 Sample 0 is time 0 of the video: sound that starts later is preceded by silence, and a hole in the sound is filled with
 silence, so that a transcript's times fit the picture. A damaged track keeps what decodes; ``AudioInfo`` says what was
-lost. Mixing and resampling are ffmpeg's (libswresample, as ``ffmpeg -ac 1 -ar 16000``).
+lost. Mixing and resampling are ffmpeg's (libswresample, as ``ffmpeg -ac 1 -ar 16000 out.wav``); both functions give the
+same samples.
 """
 
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import av
 import numpy as np
@@ -28,6 +28,8 @@ SAMPLE_RATE = 16_000
 
 # Timestamps of sound jitter by a codec's frame; a longer jump is a hole.
 _HOLE_SEC = 0.1
+# The gains of a mix sum to 1, as ffmpeg's do when it writes integers; its float output is up to 3 dB louder and clips.
+_MIX = {"rematrix_maxval": "1.0"}
 # Where the container does not say how long it is, no jump beyond this is believed.
 _LONGEST_HOLE_SEC = 60.0
 
@@ -58,8 +60,7 @@ def decode_audio(path: Path | str, sample_rate: int = SAMPLE_RATE) -> NDArray[np
         NoAudioTrack: the file has no sound.
         UnsupportedMedia: it has a track, of which nothing decodes.
     """
-    samples = np.concatenate(list(_Decoding(path, sample_rate, "flt").pieces()))
-    return np.clip(samples, -1.0, 1.0, out=samples)
+    return np.concatenate(list(_Decoding(path, sample_rate).pieces()))
 
 
 def write_wav(path_in: Path | str, path_out: Path, sample_rate: int = SAMPLE_RATE) -> AudioInfo:
@@ -69,7 +70,7 @@ def write_wav(path_in: Path | str, path_out: Path, sample_rate: int = SAMPLE_RAT
         NoAudioTrack: the file has no sound.
         UnsupportedMedia: it has a track, of which nothing decodes.
     """
-    decoding = _Decoding(path_in, sample_rate, "s16")
+    decoding = _Decoding(path_in, sample_rate)
     partial = path_out.with_name(path_out.name + ".partial")
     try:
         with wave.open(str(partial), "wb") as wav:
@@ -77,7 +78,7 @@ def write_wav(path_in: Path | str, path_out: Path, sample_rate: int = SAMPLE_RAT
             wav.setsampwidth(2)
             wav.setframerate(sample_rate)
             for piece in decoding.pieces():
-                wav.writeframes(piece.astype("<i2", copy=False).tobytes())
+                wav.writeframes(_as_s16(piece).tobytes())
         partial.replace(path_out)
     finally:
         partial.unlink(missing_ok=True)
@@ -90,7 +91,6 @@ class _Decoding:
 
     path: Path | str
     rate: int
-    sample_format: Literal["flt", "s16"]
     n_samples: int = 0
     start_silence: int = 0
     lost: int = 0
@@ -106,8 +106,8 @@ class _Decoding:
             lost_sec=self.lost / self.rate,
         )
 
-    def pieces(self) -> Iterator[NDArray[Any]]:
-        """The samples in order, of the format's dtype."""
+    def pieces(self) -> Iterator[NDArray[np.float32]]:
+        """The samples in order: float32, in [-1, 1]."""
         heard = False
         with open_media(self.path) as media:
             stream = media.audio
@@ -128,7 +128,7 @@ class _Decoding:
                 if hole:
                     yield self._silence(hole, heard)
                 if resampler is None:
-                    resampler = AudioResampler(format=self.sample_format, layout="mono", rate=self.rate)
+                    resampler = AudioResampler(format="flt", layout="mono", rate=self.rate, options=_MIX)
                     setup, pending = own, float(self.n_samples)
                 heard = True
                 pending += frame.samples * self.rate / frame.sample_rate
@@ -155,17 +155,17 @@ class _Decoding:
             return 0
         return round(gap_sec * self.rate)
 
-    def _silence(self, length: int, heard: bool) -> NDArray[Any]:
+    def _silence(self, length: int, heard: bool) -> NDArray[np.float32]:
         if heard:
             self.lost += length
         else:
             self.start_silence = length
         self.n_samples += length
-        return np.zeros(length, dtype=np.int16 if self.sample_format == "s16" else np.float32)
+        return np.zeros(length, dtype=np.float32)
 
-    def _resampled(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[NDArray[Any]]:
+    def _resampled(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
         for out in resampler.resample(frame):
-            piece = out.to_ndarray().reshape(-1)
+            piece: NDArray[np.float32] = out.to_ndarray().reshape(-1).astype(np.float32, copy=False).clip(-1.0, 1.0)
             self.n_samples += len(piece)
             yield piece
 
@@ -176,3 +176,8 @@ class _Decoding:
             start_sec = float((stream.start_time or 0) * stream.time_base) - media.origin_sec
             missing_sec = start_sec + float(stream.duration * stream.time_base) - self.n_samples / self.rate
             self.lost += max(round(missing_sec * self.rate), 0)
+
+
+def _as_s16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    whole: NDArray[np.int16] = np.rint(samples * 32768.0).clip(-32768, 32767).astype("<i2")
+    return whole

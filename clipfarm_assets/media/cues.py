@@ -31,6 +31,8 @@ def without_repeats(cues: list[Cue]) -> list[Cue]:
     time) already shows is dropped; a cue that adds no line only lengthens its forerunner. Where no line ever rolls,
     two equal cues are two equal utterances and both stay.
     """
+    if not cues:
+        return []
     lines = [[line.strip() for line in cue.text.split("\n") if line.strip()] for cue in cues]
     touching = [False] + [b.start <= a.end + 0.05 for a, b in pairwise(cues)]
     repeated = [0] + [_overlap(a, b) for a, b in pairwise(lines)]

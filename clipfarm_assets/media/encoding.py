@@ -21,7 +21,7 @@ _TICK = Fraction(1, 90_000)
 
 
 class VideoEncoder:
-    """Every frame that decodes, upright, 8 bits, 4:2:0, of one (width, height): an odd last row or column is cut off."""
+    """Every frame that decodes, upright, 8 bits, 4:2:0, of one (width, height); an odd last row or column goes."""
 
     def __init__(self, stream: Any, out: OutputContainer, origin_sec: float, size: tuple[int, int]) -> None:
         self._decoder = stream.codec_context

@@ -128,10 +128,9 @@ def _cue(times: tuple[float, float] | None, text: list[str]) -> list[Cue]:
 
 def _without_number(text: list[str], before_timing: bool) -> list[str]:
     """Text of a cue without the number of the next one."""
-    after_blank = len(text) > 1 and not text[-2].strip()
-    if text and text[-1].strip().isdigit() and (before_timing or after_blank):
-        return text[:-1]
-    return text
+    *above, last = "\n".join(text).rstrip().split("\n")
+    after_blank = bool(above) and not above[-1].strip()
+    return above if last.strip().isdigit() and (before_timing or after_blank) else [*above, last]
 
 
 def _seconds(hours: str | None, minutes: str, secs: str, fraction: str | None) -> float:

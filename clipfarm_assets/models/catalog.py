@@ -157,7 +157,7 @@ def _locate(entry: LockEntry, settings: Settings, store: ObjectStore | None) -> 
         return ref_of(entry, "folder"), f"{called} is in {places.model_folder(entry.name, settings)}."
     if places.in_store(entry, store):
         return ref_of(entry, "store"), f"{called} is in the store."
-    if places.in_hub_cache(entry.name, entry.revision):
+    if places.in_hub_cache(entry):
         return ref_of(entry, "hub"), f"{called} is in the hub's local cache."
     problem = places.hub_problem(entry.name, entry.revision, settings.hub_timeout_sec)
     if problem is None:

@@ -169,7 +169,9 @@ def _fetched(entry: LockEntry, settings: Settings, folder: Path) -> list[str]:
     verify(ref_of(entry, "hub"), folder)
     files = places.files_below(folder)
     if not places.complete(files, entry):
-        raise ModelUnavailable(f"The hub's {entry.name} at {entry.revision} has no config.json or no weights.")
+        raise ModelUnavailable(
+            f"The hub's {entry.name} at {entry.revision} has no configuration, no weights or no preprocessing."
+        )
     return sorted(files)
 
 
@@ -230,7 +232,7 @@ def _located(entry: LockEntry, settings: Settings, store: ObjectStore | None) ->
         return ref_of(entry, "folder")
     if places.in_store(entry, store):
         return ref_of(entry, "store")
-    if places.in_hub_cache(entry.name, entry.revision):
+    if places.in_hub_cache(entry):
         return ref_of(entry, "hub")
     raise ModelUnavailable(f"{entry.name} at {entry.revision} is neither in {settings.model_dir} nor in the store.")
 

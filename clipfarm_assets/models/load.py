@@ -8,16 +8,18 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from clipfarm_assets.errors import ConfigurationError, ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import places, standin
 from clipfarm_assets.models.catalog import ModelRef, packaged_text_folder, remember_real
-from clipfarm_assets.models.lock import verify
+from clipfarm_assets.models.lock import Modality, verify
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore, copy_out
 
@@ -86,7 +88,7 @@ def weights_folder(ref: ModelRef, settings: Settings, store: ObjectStore | None)
     if ref.origin == "store" and store is not None:
         return _from_store(ref, store)
     if ref.origin == "hub":
-        return places.in_hub_cache(ref.name, ref.revision) or fetch_from_hub(ref.name, ref.revision, settings)
+        return places.in_hub_cache(ref) or fetch_from_hub(ref.name, ref.revision, settings)
     raise ModelUnavailable(f"{ref.name} has no files: its origin is {ref.origin}.")
 
 
@@ -157,11 +159,14 @@ def _load(ref: ModelRef, settings: Settings, store: ObjectStore | None, device: 
         return LoadedModel(ref, model.to(device), processor, device)
     folder = weights_folder(ref, settings, store)
     unverified = verify(ref, folder)
-    with _quiet():
-        if ref.modality == "text":
-            model, processor = _text(folder, device), None
-        else:
-            model, processor = _video(ref, folder) if ref.modality == "video" else _audio(ref, folder)
+    try:
+        with _quiet():
+            model, processor = _LOADERS[ref.modality](ref, folder)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise ModelUnavailable(
+            f"{ref.name} cannot be loaded from {folder}: {type(error).__name__}: {str(error)[:300]}.",
+            hint="Remove that folder and run `clipfarm models pull`.",
+        ) from error
     if ref.modality != "text":
         remember_real(store)
     return LoadedModel(ref, model.to(device).eval(), processor, device, unverified)
@@ -198,10 +203,17 @@ def _audio(ref: ModelRef, folder: Path) -> tuple[Any, Any]:
     return _whole(ref, Wav2Vec2Model, folder), processor.from_pretrained(folder)
 
 
-def _text(folder: Path, device: str) -> Any:
+def _text(ref: ModelRef, folder: Path) -> tuple[Any, Any]:
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(folder), device=device, local_files_only=True)
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True), None
+
+
+_LOADERS: Mapping[Modality, Callable[[ModelRef, Path], tuple[Any, Any]]] = {
+    "video": _video,
+    "audio": _audio,
+    "text": _text,
+}
 
 
 def _whole(ref: ModelRef, model_class: Any, folder: Path) -> Any:

@@ -8,13 +8,20 @@ import os
 import threading
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Union
 
 from clipfarm_assets.models.lock import LockEntry
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 
+if TYPE_CHECKING:
+    from clipfarm_assets.models.catalog import ModelRef
+
+Model = Union[LockEntry, "ModelRef"]
+
 DOWNLOAD_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+PREPROCESSOR_FILES = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 REVISION_FILE = ".revision"
 _REFUSALS_OF_THE_FILE = range(400, 500)
 
@@ -29,10 +36,14 @@ def store_prefix(name: str, revision: str) -> str:
     return f"clipfarm/models/{name}/{revision}/"
 
 
-def complete(names: Collection[str], entry: LockEntry) -> bool:
-    """Whether files of these names make the model: a configuration, weights, and every file with a locked hash."""
-    hashed = {file for file, sha256 in entry.files.items() if sha256}
-    return "config.json" in names and any(file in names for file in WEIGHT_FILES) and hashed <= set(names)
+def complete(names: Collection[str], model: Model) -> bool:
+    """Whether files of these names make the model.
+
+    That is a configuration, weights, what video and audio are preprocessed by, and every file with a locked hash.
+    """
+    hashed = {file for file, sha256 in model.files.items() if sha256}
+    needed = [("config.json",), WEIGHT_FILES] + ([] if model.modality == "text" else [PREPROCESSOR_FILES])
+    return all(any(file in names for file in files) for files in needed) and hashed <= set(names)
 
 
 def in_folder(entry: LockEntry, settings: Settings) -> bool:
@@ -59,13 +70,12 @@ def stored_files(name: str, revision: str, store: ObjectStore) -> dict[str, str]
     return {info.key.removeprefix(prefix): info.key for info in store.list(prefix)}
 
 
-def in_hub_cache(name: str, revision: str) -> Path | None:
-    """The folder of a revision in the hub's local cache, where configuration and weights lie there; else None."""
+def in_hub_cache(model: Model) -> Path | None:
+    """The folder of a model's revision in the hub's local cache, where all of it lies there; else None."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(name, "config.json", revision=revision)
-    weights = (try_to_load_from_cache(name, file, revision=revision) for file in WEIGHT_FILES)
-    if isinstance(config, str) and any(isinstance(path, str) for path in weights):
+    config = try_to_load_from_cache(model.name, "config.json", revision=model.revision)
+    if isinstance(config, str) and complete(files_below(Path(config).parent), model):
         return Path(config).parent
     return None
 

@@ -20,6 +20,7 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.models.weights import AUDIO, VIDEO, fill_model_folder, hub
 
+FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 PINNED = {VIDEO: "dc740ceda42fce44faed2ea03c6d447db72f6af9", AUDIO: "22aad52d435eb6dbaf354bdad9b0da84ce7d6156"}
 
 
@@ -32,13 +33,13 @@ def pretend_files(settings: Settings, *names: str) -> None:
     for name in names:
         folder = places.model_folder(name, settings)
         folder.mkdir(parents=True, exist_ok=True)
-        for file in ("config.json", "model.safetensors"):
+        for file in FILES:
             (folder / file).write_bytes(b"{}")
 
 
 def store_files(store: ObjectStore, *names: str) -> None:
     for name in names:
-        for file in ("config.json", "model.safetensors"):
+        for file in FILES:
             store.put(places.store_prefix(name, PINNED[name]) + file, b"{}")
 
 
@@ -125,9 +126,16 @@ def test_the_hubs_local_cache_makes_the_profile_real(settings: Settings, tmp_pat
     for name, revision in PINNED.items():
         folder = tmp_path / "hub-cache" / f"models--{name.replace('/', '--')}" / "snapshots" / revision
         folder.mkdir(parents=True)
-        for file in ("config.json", "model.safetensors"):
+        for file in FILES:
             (folder / file).write_text("{}")
     assert resolve_models(settings, None).profile == "real"
+
+
+def test_a_folder_that_lacks_a_part_does_not_count(settings: Settings) -> None:
+    for lacking in FILES:
+        pretend_files(settings, VIDEO, AUDIO)
+        (places.model_folder(AUDIO, settings) / lacking).unlink()
+        assert resolve_models(settings, None).profile == "stand-in"
 
 
 def test_half_the_real_models_give_no_mix(settings: Settings) -> None:

@@ -15,8 +15,6 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.models.weights import AUDIO, VIDEO, fill_model_folder, lock_weights
 
-REAL = {"profile": "real"}
-
 
 def fill_store(store: ObjectStore, settings: Settings) -> None:
     """Moves the model folder's files to the store."""
@@ -60,6 +58,14 @@ def test_weights_that_do_not_fill_the_model_are_a_mismatch_and_no_random_numbers
     whole = load_file(path)
     save_file({name: t for name, t in whole.items() if "q_bias" not in name}, path, metadata={"format": "pt"})
     with pytest.raises(ModelMismatch, match=r"do not fill 1 parameters.*query\.bias"):
+        load_video_model(resolve_models(settings, None).video, settings, None)
+
+
+def test_torn_weights_without_a_locked_hash_are_an_error_that_names_the_folder(settings: Settings) -> None:
+    fill_model_folder(settings)
+    path = places.model_folder(VIDEO, settings) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelUnavailable, match=r"cannot be loaded from .*MCG-NJU--videomae-base.*clipfarm models pull"):
         load_video_model(resolve_models(settings, None).video, settings, None)
 
 

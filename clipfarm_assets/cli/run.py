@@ -1,6 +1,5 @@
 """`clipfarm run`: the whole graph, now, in this process."""
 
-import logging
 import sys
 import time
 from typing import Annotated
@@ -22,12 +21,11 @@ def run(
 
     New and changed videos are made, failed ones tried again when their pause is over, removed ones deleted, and the
     manifests brought up to date. What is finished is left alone: a second run finds nothing to do.
-    Exits with 1 where a video failed.
+    Videos that failed are told at the end and do not make the command fail; it exits with 1 where a stage could not
+    do its work at all, such as a store that does not answer.
     """
     started = time.monotonic()
     console = Console()
-    if not verbose:
-        logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with home.instance() as instance:
         from clipfarm_assets.definitions import build
         from clipfarm_assets.graph.ledger import ledger_table
@@ -39,7 +37,8 @@ def run(
         workshop = Workshop(settings)
         for line in workshop.models.reasons:
             console.print(line, highlight=False)
-        runner = Runner(build(settings), instance, workshop, lambda text: console.print(f"[dim]·[/] {text}"))
+        level = "INFO" if verbose else "CRITICAL"
+        runner = Runner(build(settings), instance, workshop, lambda text: console.print(f"[dim]·[/] {text}"), level)
         state = runner.run()
         table = ledger_table(state)
     if runner.report.runs:
@@ -51,11 +50,11 @@ def run(
         console.print(f"Nothing to do: {len(state.verdicts) - stuck} videos are finished.")
         if stuck:
             console.print(
-                f"{stuck} wait for a change or for the pause before their next try: `clipfarm ledger --failed`."
+                f"Waiting for a change, or for the pause before the next try: {stuck}. See `clipfarm ledger --failed`."
             )
     console.print(f"{time.monotonic() - started:.0f} s. {workshop.models.reasons[0]}", highlight=False)
     console.print("See it in the Dagster UI: `make dev`, then http://127.0.0.1:3000/asset-groups", highlight=False)
-    sys.exit(1 if runner.report.failed else 0)
+    sys.exit(1 if runner.report.errors else 0)
 
 
 def print_outcome(console: Console, ledger: pa.Table, store: ObjectStore) -> None:

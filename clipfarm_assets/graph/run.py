@@ -34,12 +34,18 @@ class Runner:
     """Runs jobs of the graph in this process, one after another."""
 
     def __init__(
-        self, definitions: dg.Definitions, instance: dg.DagsterInstance, workshop: Workshop, say: Callable[[str], None]
+        self,
+        definitions: dg.Definitions,
+        instance: dg.DagsterInstance,
+        workshop: Workshop,
+        say: Callable[[str], None] = print,
+        log_level: str = "CRITICAL",
     ) -> None:
         self._definitions = definitions
         self._instance = instance
         self._workshop = workshop
         self._say = say
+        self._loggers = {"loggers": {"console": {"config": {"log_level": log_level}}}}
         self.report = Report()
 
     def run(self) -> State:
@@ -86,7 +92,8 @@ class Runner:
     ) -> None:
         job = self._definitions.resolve_job_def(job_name)
         result = job.execute_in_process(
-            run_config=run_config, instance=self._instance, asset_selection=assets, raise_on_error=False,
+            run_config={**run_config, **self._loggers}, instance=self._instance, asset_selection=assets,
+            raise_on_error=False,
             tags={**(tags or {}), PROCESS: this_process()},
         )  # fmt: skip
         self.report.runs += 1

@@ -1,8 +1,8 @@
 """Bring any video into an MP4 file, with as little change as possible.
 
 In: a local path. Out: an MP4 file and how it came about: copied (it was MP4), remuxed (the same coded pictures in
-another container) or transcoded (H.264, for codecs that MP4 players do not take). Sound is copied where MP4 takes it,
-else it becomes AAC. Timing, number of frames and the way up stay; time 0 moves to the file's start. Of several videos,
+another container) or transcoded (H.264, for codecs that MP4 players do not take). Sound beside remuxed pictures is
+copied where MP4 takes it, else it becomes AAC. Timing, number of frames and the way up stay; time 0 moves to the file's start. Of several videos,
 sound tracks or text subtitles the ones that the other modules read are kept.
 What can go wrong: ``UnsupportedMedia`` where no picture decodes or ffmpeg cannot write it; nothing is written then.
 """
@@ -21,7 +21,7 @@ from av.container import OutputContainer
 from clipfarm_assets.errors import UnsupportedMedia
 from clipfarm_assets.media.encoding import AudioEncoder, VideoEncoder
 from clipfarm_assets.media.frames import timestamps
-from clipfarm_assets.media.opening import Media, open_media, reason, video_of
+from clipfarm_assets.media.opening import Media, open_media, packets_of, reason, video_of
 from clipfarm_assets.media.probe import probe
 from clipfarm_assets.media.subtitles import text_stream, words_of
 
@@ -127,7 +127,7 @@ def _remux(path_in: Path, path_out: Path) -> bool:
     presented, dts = before
     try:
         with open_media(path_in) as media:
-            _write(media, path_out, lambda out: _Copy(video_of(media), out, media.origin_sec, dts))
+            _write(media, path_out, lambda out: _Copy(video_of(media), out, media.origin_sec, dts), _MP4_AUDIO)
     except UnsupportedMedia:
         return False
     after = timestamps(path_out)
@@ -139,10 +139,10 @@ def _remux(path_in: Path, path_out: Path) -> bool:
 
 def _transcode(path_in: Path, path_out: Path, size: tuple[int, int]) -> None:
     with open_media(path_in) as media:
-        _write(media, path_out, lambda out: VideoEncoder(video_of(media), out, media.origin_sec, size))
+        _write(media, path_out, lambda out: VideoEncoder(video_of(media), out, media.origin_sec, size), frozenset())
 
 
-def _write(media: Media, path_out: Path, video_way: Any) -> None:
+def _write(media: Media, path_out: Path, video_way: Any, copied_sound: frozenset[str]) -> None:
     """Run the packets of picture and sound side by side through their ways, so that memory stays flat."""
     try:
         with av.open(f"file:{path_out}", "w", format="mp4", options={"movflags": "+faststart"}) as out:
@@ -150,13 +150,13 @@ def _write(media: Media, path_out: Path, video_way: Any) -> None:
             streams: list[Any] = [video_of(media)]
             if media.audio is not None:
                 codec = media.audio.codec_context.codec.canonical_name
-                way = _Copy if codec in _MP4_AUDIO else AudioEncoder
+                way = _Copy if codec in copied_sound else AudioEncoder
                 ways[media.audio.index] = way(media.audio, out, media.origin_sec)
                 streams.append(media.audio)
             if (subtitles := text_stream(media)) is not None:
                 ways[subtitles.index] = _Subtitles(subtitles, out, media.origin_sec)
                 streams.append(subtitles)
-            packets = media.container.demux(*streams)
+            packets = packets_of(media.container, *streams)
             while (packet := _next(packets)) is not None:
                 for made in ways[packet.stream.index].take(packet):
                     out.mux(made)

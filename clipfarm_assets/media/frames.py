@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from clipfarm_assets.errors import UnsupportedMedia
-from clipfarm_assets.media.opening import Media, decoded, only, open_media, reason, seconds, video_of
+from clipfarm_assets.media.opening import Media, decoded, only, open_media, packets_of, reason, seconds, video_of
 from clipfarm_assets.media.orientation import Image, upright
 
 Choose = Callable[[NDArray[np.float64]], Sequence[int]]
@@ -168,7 +168,7 @@ def _read_index(path: Path | str, seekable: bool = True) -> _Index | None:
         keys: list[int] = []
         packets: list[int] = []
         try:
-            for packet in media.container.demux(stream):
+            for packet in packets_of(media.container, stream):
                 if packet.size == 0:
                     continue
                 if packet.pts is None or packet.is_corrupt or not (keys or packet.is_keyframe):
@@ -232,7 +232,7 @@ def _decode_group(
     found: dict[int, Image] = {}
     last, landed = max(group), False
     container.seek(start, stream=stream, backward=True)
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         if not landed and (packet.pts is None or packet.pts > start or not packet.is_keyframe):
             return None
         landed = True
@@ -279,7 +279,8 @@ def _select_sequentially(path: Path | str, choose: Choose) -> Frames:
     """Two passes: the times of all frames, then the chosen ones."""
     times = np.array([time_sec for _, time_sec, _ in _decode_sequentially(path)])
     chosen = list(choose(times))
-    images = {index: upright(frame) for index, _, frame in _decode_sequentially(path) if index in set(chosen)}
+    wanted = set(chosen)
+    images = {index: upright(frame) for index, _, frame in _decode_sequentially(path) if index in wanted}
     return Frames(
         images=tuple(images[i] for i in chosen),
         times_sec=tuple(times[chosen].tolist()),

@@ -28,6 +28,9 @@ FORMATS = (
     "wav,flac,mp3,aac,ac3,aiff,caf,w64"
 )
 
+# In a damaged file packets may claim any stream.
+_LATE_PACKETS = 10_000
+
 
 @dataclass(frozen=True)
 class Media:
@@ -91,7 +94,7 @@ def decoded(
     An error of the container itself ends the stream there; what the decoder still holds comes out first.
     """
     codec = stream.codec_context
-    packets = container.demux(stream)
+    packets = packets_of(container, stream)
     while True:
         packet = None
         try:
@@ -108,6 +111,20 @@ def decoded(
                 on_error(error)
         if packet is None:
             return
+
+
+def packets_of(container: InputContainer, *streams: Any) -> Iterator[Any]:
+    """The streams' packets in the file's order, an empty one for each at the end.
+
+    Raises:
+        av.FFmpegError: the container is damaged from here on.
+    """
+    for _ in range(_LATE_PACKETS):
+        try:
+            yield from container.demux(*streams)
+            return
+        except IndexError:
+            continue  # a packet of a stream that the header did not announce, which PyAV does not know
 
 
 def only(container: InputContainer, stream: Stream) -> None:

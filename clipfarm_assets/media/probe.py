@@ -14,7 +14,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from clipfarm_assets.errors import UnsupportedMedia
-from clipfarm_assets.media.opening import Media, decoded, only, open_media, reason, seconds, video_of
+from clipfarm_assets.media.opening import Media, decoded, only, open_media, packets_of, reason, seconds, video_of
 from clipfarm_assets.media.orientation import turn_of
 
 SURVEYED_PACKETS = 1000
@@ -108,7 +108,7 @@ def _timestamps(media: Media, limit: int | None) -> np.ndarray[tuple[int], np.dt
     only(media.container, stream)
     found: list[float] = []
     try:
-        for packet in islice(media.container.demux(stream), limit):
+        for packet in islice(packets_of(media.container, stream), limit):
             if packet.pts is not None and not packet.is_discard:
                 found.append(seconds(stream, packet.pts))
     except av.FFmpegError:

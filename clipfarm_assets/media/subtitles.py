@@ -17,7 +17,7 @@ from av.subtitles.stream import SubtitleStream
 
 from clipfarm_assets.errors import VideoError
 from clipfarm_assets.media.cues import Cue
-from clipfarm_assets.media.opening import Media, only, open_media, seconds
+from clipfarm_assets.media.opening import Media, only, open_media, packets_of, seconds
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3})\d*)?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$", re.ASCII)
@@ -63,7 +63,7 @@ def read_stream(path: Path | str) -> tuple[list[Cue], str | None] | None:
         only(media.container, stream)
         cues: list[Cue] = []
         try:
-            for packet in media.container.demux(stream):
+            for packet in packets_of(media.container, stream):
                 if packet.size == 0 or packet.pts is None:
                     continue
                 start = max(seconds(stream, packet.pts) - media.origin_sec, 0.0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfarm_assets.embeddings.attempts import attempt, raw_file, raw_identity
+from clipfarm_assets.attempts import attempt, raw_file, raw_identity
 from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
 from clipfarm_assets.errors import NoAudioTrack
 from clipfarm_assets.models.catalog import ModelRef

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfarm_assets.embeddings.attempts import attempt, raw_key
+from clipfarm_assets.attempts import attempt, raw_key
 from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
 from clipfarm_assets.errors import MissingRawObject, VideoError
 from clipfarm_assets.metadata.rows import Video

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfarm_assets.embeddings.attempts import attempt, raw_file
+from clipfarm_assets.attempts import attempt, raw_file
 from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
 from clipfarm_assets.models.catalog import ModelRef
 from clipfarm_assets.models.load import LoadedModel, load_video_model

@@ -12,13 +12,13 @@ those whose event was not yet written.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import dagster as dg
 from tqdm import tqdm
 
-from clipfarm_assets.errors import MissingRawObject, VideoError
+from clipfarm_assets.errors import ClipfarmError, MissingRawObject, VideoError
 from clipfarm_assets.graph import in_flight
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.events import EventGroup, VideoEvents, read_events
@@ -32,7 +32,14 @@ from clipfarm_assets.outcomes import Item, Made, MakeMany, Result, Status
 from clipfarm_assets.store.artifacts import Identity
 
 _PROOF_THREADS = 16
+_STARTED_TOGETHER = 8
 _ERROR_LENGTH = 2000
+
+
+class ProcessDied(VideoError):
+    """Nobody knows why: killed, out of memory, or a crash in a decoder."""
+
+    hint = "Look at the machine's memory, and at the file."
 
 
 class UpstreamFailed(VideoError):
@@ -56,6 +63,9 @@ def run_chunk(
     step = _Step(context, stage, workshop, planned=not in_flight.chunk_videos(context.run), force=chunk.force)
     try:
         failures = step.run(video_ids, make)
+    except ClipfarmError as error:
+        in_flight.mark_stalled(context, error)
+        raise
     finally:
         step.events.flush()
     context.log.info(f"{stage.name}: {step.summary()}")
@@ -106,16 +116,42 @@ class _Step:
             self._count("already there")
         for item, error in work.refused:
             failures[item.video.video_id] = self._refuse(item, error)
-        if not self.planned:
-            self.events.plan(item.video.video_id for item in work.todo)
+        todo = [item for item in work.todo if not self._has_killed_its_runs(item, failures)]
         self.events.flush()
-        for item, result, seconds in self._timed(make(work.todo), len(work.todo)):
-            if isinstance(result, VideoError):
-                failures[item.video.video_id] = self._refuse(item, result, seconds)
-            else:
-                self._book(item, self._store(item, result), seconds, result.picture)
-                self._count(result.status)
+        if todo:
+            self._make(todo, make, failures)
         return failures
+
+    def _make(self, todo: Sequence[Item], make: MakeMany, failures: dict[str, Outcome]) -> None:
+        started: dict[str, Item] = {}
+        try:
+            for item, result, seconds in self._timed(make(self._starting(todo, started)), len(todo)):
+                if isinstance(result, VideoError):
+                    failures[item.video.video_id] = self._refuse(item, result, seconds)
+                else:
+                    self._book(item, self._store(item, result), seconds, result.picture)
+                    self._count(result.status)
+                del started[item.video.video_id]
+        finally:  # an error of the platform is no fault of the videos that it stopped
+            for item in started.values():
+                self._observe(item, Status.PENDING, "The run stopped before this video was finished.")
+
+    def _starting(self, todo: Sequence[Item], started: dict[str, Item]) -> Iterator[Item]:
+        """Hands out the videos, a few of which are said to be in work, so that few are suspect if the process dies."""
+        for first in range(0, len(todo), _STARTED_TOGETHER):
+            group = todo[first : first + _STARTED_TOGETHER]
+            started.update((item.video.video_id, item) for item in group)
+            self.events.started(item.video.video_id for item in group)
+            yield from group
+
+    def _has_killed_its_runs(self, item: Item, failures: dict[str, Outcome]) -> bool:
+        """Counts a try where the last process that worked on the video died; True where that was the last one."""
+        if not self._seen.get(item.video.video_id, NO_EVENTS).died:
+            return False
+        outcome = self._refuse(item, ProcessDied("The process died while it worked on this video."))
+        if outcome.status is Status.FAIL_EXHAUSTED:
+            failures[item.video.video_id] = outcome
+        return outcome.status is Status.FAIL_EXHAUSTED
 
     def summary(self) -> str:
         return ", ".join(f"{count} {name}" for name, count in self.counts.items()) or "nothing to do"
@@ -216,19 +252,25 @@ class _Step:
         status, text = error.status, str(error)[:_ERROR_LENGTH]
         if not status.meaning.terminal and status.meaning.costs_try and tries >= self.workshop.settings.max_tries:
             status, text = Status.FAIL_EXHAUSTED, f"{status}: {text}"
+        self._count(status)
+        self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
+        return self._observe(item, status, text, tries, seconds)
+
+    def _observe(self, item: Item, status: Status, text: str, tries: int = 0, seconds: float = 0.0) -> Outcome:
         outcome = Outcome(
             status=status, source_hash=item.source_hash, versions=self.versions,
             processed_at=datetime.now(UTC).isoformat(timespec="microseconds"), run_id=self.context.run.run_id,
             error=text, retry_count=tries, duration_sec=round(seconds, 3),
         )  # fmt: skip
+        self._seen[item.video.video_id] = replace(
+            self._seen.get(item.video.video_id, NO_EVENTS), outcome=outcome, started_id=0
+        )
         event = dg.AssetObservation(
             self.context.asset_key,
             partition=item.video.video_id,
             metadata=outcome_metadata(outcome, {}, self.workshop.store),
         )
         self.events.observed(event, outcome)
-        self._count(status)
-        self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
         return outcome
 
 

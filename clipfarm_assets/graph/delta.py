@@ -19,6 +19,7 @@ from clipfarm_assets.store.artifacts import Versions
 
 _LONGER_EACH_TRY = 5
 _SOURCE_PAUSE_FACTOR = 15  # statuses that cost no try say that the source wants time
+_UNTRIED = (Status.PENDING, Status.UPSTREAM_FAILED)
 NO_EVENTS = VideoEvents()
 
 
@@ -31,6 +32,7 @@ class Verdict:
         due: a run would do something useful now.
         due_at: when a failed one may be tried again.
         outcome: the newest one, also where it speaks of an older input.
+        suspect: the last process that worked on the video died.
     """
 
     status: Status
@@ -38,6 +40,7 @@ class Verdict:
     due: bool = False
     due_at: datetime | None = None
     outcome: Outcome | None = None
+    suspect: bool = False
 
     @property
     def finished(self) -> bool:
@@ -47,11 +50,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Work:
-    """One video's stages that one run takes together, in the graph's order."""
+    """One video's stages that one run takes together, in the graph's order.
+
+    Attributes:
+        is_retry: something of it has failed before.
+        alone: it may have killed a process, and shares a run with no other.
+    """
 
     video_id: str
     stages: tuple[str, ...]
     is_retry: bool
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,14 +92,15 @@ class Rule:
                 return Verdict(Status.UPSTREAM_FAILED if broken else Status.PENDING, outcome=outcome)
             data_versions[read.name] = upstream.outcome.data_version
         source_hash = stage.source_hash(video, data_versions)
-        if outcome is None or not outcome.same_input(source_hash, versions) or outcome.status is Status.UPSTREAM_FAILED:
-            return Verdict(Status.PENDING, source_hash, due=True, outcome=outcome)
+        if outcome is None or outcome.status in _UNTRIED or not outcome.same_input(source_hash, versions):
+            return Verdict(Status.PENDING, source_hash, due=True, outcome=outcome, suspect=seen.died)
         if outcome.status.meaning.terminal:
             # A plan newer than the outcome is a run that died, or was stopped by another stage, before it said a word.
             interrupted = outcome.status.materialized and seen.planned_id > seen.outcome_id
             return Verdict(outcome.status, source_hash, due=interrupted, outcome=outcome)
         due_at = next_try(outcome, self.settings)
-        return Verdict(outcome.status, source_hash, due=self.now >= due_at, due_at=due_at, outcome=outcome)
+        due = self.now >= due_at or seen.died
+        return Verdict(outcome.status, source_hash, due=due, due_at=due_at, outcome=outcome, suspect=seen.died)
 
 
 def next_try(outcome: Outcome, settings: Settings) -> datetime:
@@ -117,7 +127,7 @@ def work_of(video_id: str, stages: Sequence[Stage], verdicts: Mapping[str, Verdi
         return None
     retried = any(verdicts[name].due and verdicts[name].status.failed for name in taken)
     ordered = tuple(stage.name for stage in stages if stage.name in taken)
-    return Work(video_id, ordered, retried)
+    return Work(video_id, ordered, retried, alone=any(verdicts[name].suspect for name in taken))
 
 
 def _follows(verdict: Verdict, stage: Stage, taken: Sequence[str], verdicts: Mapping[str, Verdict]) -> bool:
@@ -129,9 +139,9 @@ def _follows(verdict: Verdict, stage: Stage, taken: Sequence[str], verdicts: Map
 
 def chunks(work: Iterable[Work], size: int) -> Iterator[list[Work]]:
     """Groups videos that need the same stages; retries stay among themselves, so that they stop nobody else."""
-    groups: dict[tuple[tuple[str, ...], bool], list[Work]] = {}
+    groups: dict[tuple[tuple[str, ...], bool, str], list[Work]] = {}
     for item in work:
-        groups.setdefault((item.stages, item.is_retry), []).append(item)
+        groups.setdefault((item.stages, item.is_retry, item.video_id if item.alone else ""), []).append(item)
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]

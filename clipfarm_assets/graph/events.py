@@ -32,6 +32,7 @@ OUTCOME = "clipfarm/outcome"  # the tag row, and the metadata entry, that carry 
 _MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION.value
 _OBSERVED = DagsterEventType.ASSET_OBSERVATION.value
 _PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
+_STARTED = "started"
 _FLUSH_SEC = 1.0
 _FLUSH_COUNT = 500
 _KEYS_PER_QUERY = 500
@@ -39,13 +40,24 @@ _KEYS_PER_QUERY = 500
 
 @dataclass(frozen=True)
 class VideoEvents:
-    """The newest events of one video in one stage, by storage id (0 where there is none)."""
+    """The newest events of one video in one stage, by storage id (0 where there is none).
+
+    Attributes:
+        planned_id: a run meant to make it; Dagster plans whole ranges, and a stage that fails leaves the plans of those
+            after it behind.
+        started_id: the newest plan, where it is a step's own: it was about to work on the video.
+    """
 
     outcome: Outcome | None = None
     outcome_id: int = 0
     materialization_id: int = 0
     planned_id: int = 0
-    planned_run_id: str = ""
+    started_id: int = 0
+
+    @property
+    def died(self) -> bool:
+        """The last step that worked on the video left no word, once no run is working on it any more."""
+        return self.started_id > self.outcome_id
 
 
 class EventGroup:
@@ -56,21 +68,24 @@ class EventGroup:
         self._run = context.run
         self._asset_key = dg.AssetKey(stage)
         self._step_key = str(context.op_handle)
-        self._entries: list[tuple[EventLogEntry, Outcome | None]] = []
+        self._entries: list[tuple[EventLogEntry, str]] = []
         self._flushed_at = time.monotonic()
 
-    def plan(self, video_ids: Iterable[str]) -> None:
-        """Says that the run means to make these, so that what it leaves unmade shows as Failed if it dies."""
+    def started(self, video_ids: Iterable[str]) -> None:
+        """Says, before the work begins, what it is on: what a killed run leaves of it shows as Failed."""
         for video_id in video_ids:
             data = AssetMaterializationPlannedData(self._asset_key, partition=video_id)
-            self._add(_PLANNED, data, f"Means to make {video_id}.", None)
+            self._add(_PLANNED, data, f"{video_id}: {_STARTED}", _STARTED)
         self.flush()
 
     def materialized(self, event: dg.AssetMaterialization, outcome: Outcome) -> None:
-        self._add(_MATERIALIZED, StepMaterializationData(event, []), f"{event.partition}: {outcome.status}", outcome)
+        """Takes up the event of a video that is finished."""
+        message = f"{event.partition}: {outcome.status}"
+        self._add(_MATERIALIZED, StepMaterializationData(event, []), message, outcome.to_json())
 
     def observed(self, event: dg.AssetObservation, outcome: Outcome) -> None:
-        self._add(_OBSERVED, AssetObservationData(event), f"{event.partition}: {outcome.status}", outcome)
+        """Takes up the event of a video that failed."""
+        self._add(_OBSERVED, AssetObservationData(event), f"{event.partition}: {outcome.status}", outcome.to_json())
 
     def flush(self) -> None:
         """Writes what is collected."""
@@ -79,7 +94,7 @@ class EventGroup:
         if entries:
             _store(self._instance, entries)
 
-    def _add(self, kind: str, data: object, message: str, outcome: Outcome | None) -> None:
+    def _add(self, kind: str, data: object, message: str, note: str) -> None:
         run = self._run
         event = DagsterEvent(
             event_type_value=kind, job_name=run.job_name, step_key=self._step_key, event_specific_data=data,  # type: ignore[arg-type]
@@ -89,12 +104,12 @@ class EventGroup:
             error_info=None, level=logging.DEBUG, user_message="", run_id=run.run_id, timestamp=time.time(),
             step_key=self._step_key, job_name=run.job_name, dagster_event=event,
         )  # fmt: skip
-        self._entries.append((entry, outcome))
+        self._entries.append((entry, note))
         if len(self._entries) >= _FLUSH_COUNT or time.monotonic() - self._flushed_at > _FLUSH_SEC:
             self.flush()
 
 
-def _store(instance: dg.DagsterInstance, entries: Sequence[tuple[EventLogEntry, Outcome | None]]) -> None:
+def _store(instance: dg.DagsterInstance, entries: Sequence[tuple[EventLogEntry, str]]) -> None:
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         for entry, _ in entries:
@@ -104,13 +119,8 @@ def _store(instance: dg.DagsterInstance, entries: Sequence[tuple[EventLogEntry, 
     with storage.index_transaction() as connection:
         ids = [_inserted_id(connection, insert) for insert in inserts]
         storage._store_asset_event_tags(connection, [entry for entry, _ in entries], ids)
-        tags = [
-            _outcome_row(storage, entry, outcome, event_id)
-            for (entry, outcome), event_id in zip(entries, ids, strict=True)
-            if outcome is not None
-        ]
-        if tags:
-            connection.execute(AssetEventTagsTable.insert(), tags)
+        notes = [_note_row(storage, *entry, event_id) for entry, event_id in zip(entries, ids, strict=True)]
+        connection.execute(AssetEventTagsTable.insert(), notes)
         newest = {entry.dagster_event_type: (entry, id_) for (entry, _), id_ in zip(entries, ids, strict=True)}
         for entry, event_id in newest.values():  # the asset's own row holds its newest event of each kind
             storage._store_asset_event(connection, entry, event_id)
@@ -125,15 +135,13 @@ def _inserted_id(connection: Connection, insert: object) -> int:
     return int(primary_key[0])
 
 
-def _outcome_row(
-    storage: SqlEventLogStorage, entry: EventLogEntry, outcome: Outcome, event_id: int
-) -> dict[str, object]:
+def _note_row(storage: SqlEventLogStorage, entry: EventLogEntry, note: str, event_id: int) -> dict[str, object]:
     asset_key = entry.get_dagster_event().asset_key
     return {
         "event_id": event_id,
         "asset_key": asset_key.to_string() if asset_key else "",
         "key": OUTCOME,
-        "value": outcome.to_json(),
+        "value": note,
         "event_timestamp": storage._event_insert_timestamp(entry),
     }
 
@@ -197,20 +205,23 @@ def _read_group(
         newest = newest.where(log.partition.in_(video_ids))
     newest_ids = newest.subquery()
     query = (
-        select(log.partition, log.dagster_event_type, log.id, log.run_id, tags.value)
+        select(log.partition, log.dagster_event_type, log.id, tags.value)
         .join(newest_ids, newest_ids.c.id == log.id)
         .outerjoin(AssetEventTagsTable, (tags.event_id == log.id) & (tags.key == OUTCOME))
         .order_by(log.id)
     )
-    for video_id, kind, event_id, run_id, value in connection.execute(query):
+    for video_id, kind, event_id, value in connection.execute(query):
         before = found.get(video_id, VideoEvents())
-        found[video_id] = _with_event(before, kind, event_id, run_id, Outcome.from_json(value) if value else None)
+        outcome = Outcome.from_json(value) if value and kind != _PLANNED else None
+        found[video_id] = _with_event(before, kind, event_id, outcome, started=value == _STARTED)
 
 
-def _with_event(before: VideoEvents, kind: str, event_id: int, run_id: str, outcome: Outcome | None) -> VideoEvents:
+def _with_event(
+    before: VideoEvents, kind: str, event_id: int, outcome: Outcome | None, *, started: bool
+) -> VideoEvents:
     """Takes one more event, newer than those before, into account."""
     if kind == _PLANNED:
-        return replace(before, planned_id=event_id, planned_run_id=run_id)
+        return replace(before, planned_id=event_id, started_id=event_id if started else 0)
     if outcome is not None:
         before = replace(before, outcome=outcome, outcome_id=event_id)
     return replace(before, materialization_id=event_id) if kind == _MATERIALIZED else before
@@ -225,8 +236,9 @@ def _read_publicly(instance: dg.DagsterInstance, stage: str, video_ids: Sequence
         if event.partition is None or (wanted is not None and event.partition not in wanted):
             continue
         before = found.get(event.partition, VideoEvents())
+        started = (event.message or "").endswith(f": {_STARTED}")
         found[event.partition] = _with_event(
-            before, event.event_type_value, record.storage_id, record.run_id, _outcome_in_body(event)
+            before, event.event_type_value, record.storage_id, _outcome_in_body(event), started=started
         )
     return found
 

@@ -8,20 +8,25 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, cast
 
 import dagster as dg
 import psutil
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
 
+from clipfarm_assets.errors import ClipfarmError
+
 VIDEOS = "videos"
 DEFER_EVENTS = "dagster/defer_asset_events"  # a run with this tag speaks for its assets itself
 PROCESS = "clipfarm/process"
+STALLED = "clipfarm/stalled"  # the platform, not a video, stopped the run: the error's name
+_LONGEST_PAUSE_SEC = 1800.0
 
 
 def chunk_videos(run: dg.DagsterRun) -> list[str]:
@@ -80,6 +85,26 @@ def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     for run in dead:
         instance.report_run_failed(run, "The process of this run is gone. Finished videos are kept; the rest resumes.")
     return [run.run_id for run in dead]
+
+
+def mark_stalled(context: dg.AssetExecutionContext, error: ClipfarmError) -> None:
+    """Notes that the platform stopped the run, so that the sensor waits before it asks for the next."""
+    context.instance.add_run_tags(context.run.run_id, {STALLED: type(error).__name__})
+
+
+def stalled_until(instance: dg.DagsterInstance, job_name: str, pause_sec: float) -> tuple[float, str] | None:
+    """When runs of the job may be asked for again after the platform stopped the last ones, and the error's name.
+
+    The pause grows fivefold with each run in a row that was stopped, to half an hour at most. None where the last run
+    could do its work.
+    """
+    filters = dg.RunsFilter(job_name=job_name, statuses=FINISHED_STATUSES)
+    last = instance.get_run_records(filters, limit=5)
+    in_a_row = list(takewhile(lambda record: STALLED in record.dagster_run.tags, last))
+    if not in_a_row:
+        return None
+    pause = min(pause_sec * 5 ** (len(in_a_row) - 1), _LONGEST_PAUSE_SEC)
+    return (in_a_row[0].end_time or 0.0) + pause, in_a_row[0].dagster_run.tags[STALLED]
 
 
 def _is_dead(process: str) -> bool:

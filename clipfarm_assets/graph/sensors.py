@@ -11,7 +11,7 @@ import dagster as dg
 from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.graph.delta import chunks
 from clipfarm_assets.graph.events import newest_event_id, newest_outcome_id
-from clipfarm_assets.graph.in_flight import report_dead_runs, unfinished_runs
+from clipfarm_assets.graph.in_flight import report_dead_runs, stalled_until, unfinished_runs
 from clipfarm_assets.graph.jobs import FAN_IN, chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
 from clipfarm_assets.graph.metadata import changed_files, csv_change
 from clipfarm_assets.graph.platform import Platform, Workshop
@@ -91,6 +91,12 @@ def due_videos(context: dg.SensorEvaluationContext, platform: Platform) -> dg.Se
     state = read_state(instance, workshop, STAGES)
     due_at = state.next_due()
     memory = _Memory(event_id=event_id, next_due=due_at.timestamp() if due_at else 0.0)
+    stall = stalled_until(instance, process_videos.name, workshop.settings.retry_pause_sec)
+    if stall is not None and stall[0] > _now():
+        memory.next_due = stall[0]
+        when = datetime.fromtimestamp(stall[0], UTC).isoformat(timespec="seconds")
+        reason = f"The last run was stopped by {stall[1]}; the next is asked for at {when}."
+        return dg.SensorResult(skip_reason=reason, cursor=memory.write())
     requests = list(_requests(state, workshop, len(unfinished_runs(instance))))
     if not requests:
         reason = f"Nothing is due; {len(state.in_flight)} videos are in flight."

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clipfarm_assets.metadata.rows import Video, fields_hash
 from clipfarm_assets.models.catalog import ModelSet
@@ -42,7 +42,9 @@ class Stage:
 
     def versions(self, settings: Settings, models: Callable[[], ModelSet]) -> Versions:
         """Code and model of this process; the models are resolved only where the stage has one."""
-        return self.model(settings, models()) if self.model else Versions(self.code_version)
+        if self.model is None:
+            return Versions(self.code_version)
+        return replace(self.model(settings, models()), code_version=self.code_version)
 
     def source_hash(self, video: Video, data_versions: Mapping[str, str]) -> str:
         """SHA-256 over the fields that shape the input and the data versions of the stages before."""

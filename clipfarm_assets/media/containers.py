@@ -2,8 +2,8 @@
 
 In: a local path. Out: an MP4 file and how it came about: copied (it was MP4), remuxed (the same coded pictures in
 another container) or transcoded (H.264, for codecs that MP4 players do not take). Sound beside remuxed pictures is
-copied where MP4 takes it, else it becomes AAC. Timing, number of frames and the way up stay; time 0 moves to the file's start. Of several videos,
-sound tracks or text subtitles the ones that the other modules read are kept.
+copied where MP4 takes it, else it becomes AAC. Timing, number of frames and the way up stay; time 0 moves to the
+file's start. Of several videos, sound tracks or text subtitles the ones that the other modules read are kept.
 What can go wrong: ``UnsupportedMedia`` where no picture decodes or ffmpeg cannot write it; nothing is written then.
 """
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from clipfarm_assets.errors import MissingRawObject, NoAudioTrack, VideoError
+from clipfarm_assets.attempts import attempt, raw_file
+from clipfarm_assets.errors import NoAudioTrack
 from clipfarm_assets.media.audio import write_wav
 from clipfarm_assets.media.containers import to_mp4
 from clipfarm_assets.media.download import FetchOptions
@@ -54,14 +55,8 @@ def extract_transcripts(items: Iterable[Item], sources: Sources) -> Iterator[Res
 def _each(items: Iterable[Item], make: Callable[[Item, Path], Made]) -> Iterator[Result]:
     for item in items:
         with tempfile.TemporaryDirectory(prefix="clipfarm-") as folder:
-            made: Made | VideoError
-            try:
-                made = make(item, Path(folder))
-            except NoAudioTrack:
-                made = Made(None, Status.NO_AUDIO_TRACK)
-            except VideoError as error:
-                made = error
-            yield item, made
+            made = attempt(make, item, Path(folder))
+            yield item, Made(None, Status.NO_AUDIO_TRACK) if isinstance(made, NoAudioTrack) else made
 
 
 def _fetch_video(item: Item, folder: Path, sources: Sources) -> Made:
@@ -79,9 +74,7 @@ def _fetch_video(item: Item, folder: Path, sources: Sources) -> Made:
 
 
 def _extract_audio(item: Item, folder: Path, store: ObjectStore) -> Made:
-    with store.local_file(_raw_video_key(item)) as video:
-        if video is None:
-            raise MissingRawObject("The video is not in the store.")
+    with raw_file(item, "raw_video", store) as video:
         path = folder / "audio.wav"
         return Made(path, details=asdict(write_wav(video, path)))
 
@@ -101,17 +94,9 @@ def _transcript(item: Item, folder: Path, sources: Sources) -> Transcript:
     if video.transcript_path:
         sidecar = fetch(video.transcript_path, folder, sources.options).path
         return parse_transcript(sidecar.read_bytes(), Path(video.transcript_path).name)
-    with sources.store.local_file(_raw_video_key(item)) as path:
-        if path is None:
-            raise MissingRawObject("The video is not in the store.")
+    with raw_file(item, "raw_video", sources.store) as path:
         if (found := from_subtitle_stream(path)) is not None:
             return found
     captions = sources.store.get(captions_key(video.video_id))
     return parse_transcript(captions, "captions.vtt") if captions is not None else EMPTY
 
-
-def _raw_video_key(item: Item) -> str:
-    key = item.inputs["raw_video"].key
-    if key is None:
-        raise MissingRawObject("The video is not in the store.")
-    return key

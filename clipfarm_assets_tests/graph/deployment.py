@@ -1,6 +1,7 @@
 """One deployment of the platform in a folder of its own: metadata CSV, media, store and Dagster instance on disk."""
 
 import csv
+import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -120,11 +121,15 @@ class Deployment:
         self.rows[video_id] |= fields
 
     def write_csv(self) -> None:
-        with self.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["video_id", *(name for name in COLUMNS if name != "video_id")])
-            writer.writeheader()
-            writer.writerows({"video_id": video_id, **row} for video_id, row in self.rows.items())
-            file.writelines(self.lines)
+        """The CSV of the rows; one that says the same already is left untouched."""
+        file = io.StringIO()
+        writer = csv.DictWriter(file, ["video_id", *(name for name in COLUMNS if name != "video_id")])
+        writer.writeheader()
+        writer.writerows({"video_id": video_id, **row} for video_id, row in self.rows.items())
+        file.writelines(self.lines)
+        content = file.getvalue().encode()
+        if not self.csv.exists() or self.csv.read_bytes() != content:
+            self.csv.write_bytes(content)
 
     # what is done with it
 
@@ -136,10 +141,12 @@ class Deployment:
     def workshop(self) -> Workshop:
         return Workshop(load_settings())
 
-    def run(self) -> State:
-        """Everything that is due now, as `clipfarm run` does it."""
+    def run(self, *, fan_in: bool = True) -> State:
+        """Everything that is due now, as `clipfarm run` does it; on request without its end."""
         self.write_csv()
         runner = Runner(self.definitions, self.instance, self.workshop, lambda text: None)
+        if not fan_in:
+            runner._is_stale = lambda: False  # type: ignore[method-assign]
         state = runner.run()
         self.reports.append(runner.report)
         return state

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from clipfarm_assets.embeddings.attempts import attempt
+from clipfarm_assets.attempts import attempt
 from clipfarm_assets.errors import ModelMismatch, StoreUnavailable, UnsupportedMedia, VideoError
 from clipfarm_assets.outcomes import Made, Status
 

@@ -1,4 +1,4 @@
-"""What the three embedding stages share: reading an item's input, and keeping one video's trouble its own."""
+"""What every stage shares: reading an item's input, and keeping one video's trouble its own."""
 
 import errno
 from collections.abc import Callable, Iterator

@@ -4,7 +4,11 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from clipfarm_assets.embeddings.manifest import agrees, read_manifest
-from clipfarm_assets.graph.fusion import MODALITIES, embedding_manifest
+from clipfarm_assets.errors import DimensionMismatch
+from clipfarm_assets.fusion.dimensions import guarded_dims
+from clipfarm_assets.fusion.strategies import strategy
+from clipfarm_assets.fusion.verify import fused_problems
+from clipfarm_assets.graph.fusion import MODALITIES, embedding_manifest, fused_manifest
 from clipfarm_assets.graph.ledger import METADATA_STAGE, count_by_stage, ledger, ledger_table
 from clipfarm_assets.graph.platform import Platform
 from clipfarm_assets.graph.presentation import markdown_table
@@ -63,9 +67,25 @@ def manifest_agrees_with_npy(context: dg.AssetCheckExecutionContext, platform: P
     )
 
 
+@dg.asset_check(asset=fused_manifest, description="One length a strategy; parts of unit length; the text mask.")
+def dimensions_and_unit_norm(platform: Platform) -> dg.AssetCheckResult:
+    """Every fused vector has its strategy's length, and is made of unit vectors and zeros."""
+    workshop = platform.open()
+    names = workshop.settings.fusion_strategies
+    manifests = {modality: read_manifest(workshop.store, modality) for modality in MODALITIES}
+    try:
+        strategies = [strategy(name) for name in names]
+        dims = guarded_dims(workshop.store, strategies, manifests, accept_new_dimensions=False)
+        problems = [problem for name in names for problem in fused_problems(workshop.store, name, dims)]
+    except DimensionMismatch as error:
+        dims, problems = {}, [str(error)]
+    metadata = {"dimensions": dg.MetadataValue.json(dict(dims)), "problems": dg.MetadataValue.json(problems)}
+    return dg.AssetCheckResult(passed=not problems, metadata=metadata)
+
+
 def _seed(run_id: str) -> int:
     """Another sample every run, and the same one when a run is looked at again."""
     return int(run_id.replace("-", "")[:8], 16)
 
 
-CHECKS = (conservation, coverage, manifest_agrees_with_npy)
+CHECKS = (conservation, coverage, manifest_agrees_with_npy, dimensions_and_unit_norm)

@@ -10,10 +10,11 @@ from clipfarm_assets.embeddings.manifest import MANIFEST_SCHEMA, ManifestRow, Mo
 from clipfarm_assets.fusion.build import FusionReport, build_fused
 from clipfarm_assets.fusion.fused_manifest import fused_schema
 from clipfarm_assets.graph.chunk import emit_own_events
+from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.embeddings import AUDIO_EMBEDDING, TEXT_EMBEDDING, VIDEO_EMBEDDING
 from clipfarm_assets.graph.platform import Platform
-from clipfarm_assets.graph.presentation import column_schema, markdown_table, picture_markdown
+from clipfarm_assets.graph.presentation import markdown_table, picture_markdown
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state

@@ -10,10 +10,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from clipfarm_assets.graph.chunk import emit_own_events
+from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Platform
-from clipfarm_assets.graph.presentation import column_schema, markdown_table
+from clipfarm_assets.graph.presentation import markdown_table
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state

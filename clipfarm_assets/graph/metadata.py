@@ -8,8 +8,9 @@ import dagster as dg
 
 from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.graph.chunk import emit_own_events
+from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.platform import Platform, Workshop
-from clipfarm_assets.graph.presentation import column_schema, markdown_table
+from clipfarm_assets.graph.presentation import markdown_table
 from clipfarm_assets.media.fetch import fingerprint
 from clipfarm_assets.metadata.read import file_fingerprint, read_metadata
 from clipfarm_assets.metadata.tables import VIDEOS_SCHEMA, MetadataTables, data_version

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
-import pyarrow as pa
 
 from clipfarm_assets.graph.events import OUTCOME
 from clipfarm_assets.graph.outcome import Outcome
@@ -73,12 +72,6 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; cells must not hold a bare ``|``."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def column_schema(schema: pa.Schema) -> dict[str, dg.TableSchema]:
-    """The columns of an asset's table, as the UI shows them."""
-    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
-    return {"dagster/column_schema": dg.TableSchema(columns)}
 
 
 def _cell(text: str) -> str:

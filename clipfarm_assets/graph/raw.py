@@ -6,7 +6,7 @@ from clipfarm_assets.graph.chunk import run_chunk
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.videos import VIDEO_ASSET
-from clipfarm_assets.media.raw import extract_audios, extract_transcripts, fetch_videos
+from clipfarm_assets.media.raw import captions_key, extract_audios, extract_transcripts, fetch_videos
 
 RAW_VIDEO = Stage(
     name="raw_video",
@@ -14,6 +14,7 @@ RAW_VIDEO = Stage(
     fields=("url", "url_fingerprint"),
     upstream=(),
     code_version="1",
+    beside=(captions_key("{video_id}"),),
 )
 RAW_AUDIO = Stage(
     name="raw_audio", artifact="clipfarm/raw/audio/{video_id}.wav", fields=(), upstream=(RAW_VIDEO,), code_version="1"

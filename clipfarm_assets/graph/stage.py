@@ -22,6 +22,7 @@ class Stage:
         artifact: the key's template, with ``{video_id}``.
         fields: the metadata fields that shape it. A change in any other field leaves its artifacts alone.
         upstream: the stages whose artifacts it reads, in the graph's order.
+        beside: templates of further keys that belong to the artifact.
         code_version: raised by hand when the code makes something else of the same input.
         model: which model makes it, where one does.
     """
@@ -32,12 +33,15 @@ class Stage:
     upstream: tuple["Stage", ...]
     code_version: str
     model: ModelVersions | None = None
+    beside: tuple[str, ...] = ()
 
     def key(self, video_id: str) -> str:
         return self.artifact.format(video_id=video_id)
 
     def forget(self, artifacts: Artifacts, video_id: str) -> None:
         """Deletes what the stage has made of the video."""
+        for key in self.beside:
+            artifacts.store.delete(key.format(video_id=video_id))
         artifacts.forget(self.key(video_id))
 
     def versions(self, settings: Settings, models: Callable[[], ModelSet]) -> Versions:

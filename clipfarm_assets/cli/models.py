@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -53,6 +54,32 @@ def verify() -> None:
     """Compares the model files that are here with models.lock; exits with 1 where one is another."""
     workshop = _workshop()
     _show(verify_models(workshop.settings, workshop.store))
+
+
+@models.command()
+def golden(
+    sample: Annotated[Path | None, typer.Option(help="Embed this shipped sample; a computed one without it.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Record what comes out as what is right from now on.")
+    ] = False,
+) -> None:
+    """Embeds a sample with each model and compares it with the recorded vector; exits with 1 where one differs.
+
+    For after a change of model, library or hardware. Real picture and sound models have no recorded vector until
+    somebody who has the weights records one.
+    """
+    from clipfarm_assets.embeddings.golden import check_golden, record_golden
+
+    workshop = _workshop()
+    if record:
+        record_golden(workshop.models, workshop.settings, workshop.store, sample=sample)
+    rows = check_golden(workshop.models, workshop.settings, workshop.store, sample=sample)
+    table = Table("model", "sample", "cosine", "outcome")
+    for row in rows:
+        table.add_row(*(str(value) for value in (row.model, row.sample, row.cosine, row.outcome)))
+    Console().print(table)
+    if any(row.outcome == "drift" for row in rows):
+        sys.exit(1)
 
 
 def _workshop() -> Workshop:

@@ -79,7 +79,10 @@ def dimensions_and_unit_norm(platform: Platform) -> dg.AssetCheckResult:
         problems = [problem for name in names for problem in fused_problems(workshop.store, name, dims)]
     except DimensionMismatch as error:
         dims, problems = {}, [str(error)]
-    metadata = {"dimensions": dg.MetadataValue.json(dict(dims)), "problems": dg.MetadataValue.json(problems)}
+    metadata = {
+        "dimensions": dg.MetadataValue.json({str(m): dim for m, dim in dims.items()}),
+        "problems": dg.MetadataValue.json(problems),
+    }
     return dg.AssetCheckResult(passed=not problems, metadata=metadata)
 
 

@@ -99,4 +99,3 @@ def _transcript(item: Item, folder: Path, sources: Sources) -> Transcript:
             return found
     captions = sources.store.get(captions_key(video.video_id))
     return parse_transcript(captions, "captions.vtt") if captions is not None else EMPTY
-

@@ -13,11 +13,12 @@ import dagster as dg
 import pytest
 
 from clipfarm_assets.definitions import build
-from clipfarm_assets.graph.chunk import Outcome
 from clipfarm_assets.graph.delta import Work
 from clipfarm_assets.graph.events import read_events
+from clipfarm_assets.graph.in_flight import DEFER_EVENTS
 from clipfarm_assets.graph.jobs import chunk_config, chunk_request, process_videos, read_metadata_job
 from clipfarm_assets.graph.ledger import ledger_table
+from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Workshop
 from clipfarm_assets.graph.run import Report, Runner
 from clipfarm_assets.graph.stages import STAGE_BY_NAME, STAGES
@@ -158,14 +159,15 @@ class Deployment:
         self.instance.add_dynamic_partitions("videos", list(self.rows))
 
     def materialize(
-        self, stages: Sequence[str], video_ids: Sequence[str], *, force: bool = False
+        self, stages: Sequence[str], video_ids: Sequence[str], *, force: bool = False, by_partitions: bool = False
     ) -> dg.ExecuteInProcessResult:
-        """One chunk run over just these, due or not."""
+        """One run over just these, due or not: as a sensor asks for it, or over a range as a person does in the UI."""
         request = chunk_request([Work(video_id, tuple(stages), False) for video_id in video_ids])
+        tags = {name: value for name, value in request.tags.items() if not by_partitions or name != DEFER_EVENTS}
         job = self.definitions.resolve_job_def(process_videos.name)
         return job.execute_in_process(
-            run_config=chunk_config(video_ids, force=force), instance=self.instance, raise_on_error=False,
-            asset_selection=[dg.AssetKey(name) for name in stages], tags=request.tags,
+            run_config=None if by_partitions else chunk_config(video_ids, force=force), instance=self.instance,
+            raise_on_error=False, asset_selection=[dg.AssetKey(name) for name in stages], tags=tags,
         )  # fmt: skip
 
     # what came of it

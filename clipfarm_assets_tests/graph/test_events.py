@@ -1,0 +1,273 @@
+"""The contract of the one module that writes to Dagster's storage past its public calls.
+
+The same events, written once by ``EventGroup`` and once by ``context.log_event``, must be the same to whoever asks
+Dagster by its public calls; and ``read_events`` must say the same by SQL and by those calls.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events import DagsterEventType
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+from clipfarm_assets.graph import events
+from clipfarm_assets.graph.events import EventGroup, VideoEvents, newest_outcome_id, read_events
+from clipfarm_assets.graph.in_flight import DEFER_EVENTS, own_tags
+from clipfarm_assets.graph.outcome import Outcome
+from clipfarm_assets.outcomes import Status
+from clipfarm_assets.store.artifacts import Versions
+
+KEY = dg.AssetKey("raw_video")
+VIDEOS = dg.DynamicPartitionsDefinition(name="videos")
+Act = Callable[[dg.AssetExecutionContext], None]
+
+
+def outcome(video_id: str, status: Status = Status.SUCCESS, text: str = "") -> Outcome:
+    made = status.materialized
+    return Outcome(
+        status, f"hash of {video_id}", Versions("1"), "2026-01-01T00:00:00+00:00", "run",
+        data_version=f"dv of {video_id}{text}" if made else None, error=None if made else f"Ünusable: {text}|'\"",
+        retry_count=0 if made else 1,
+    )  # fmt: skip
+
+
+def materialization(video_id: str, text: str = "") -> dg.AssetMaterialization:
+    fields = outcome(video_id, text=text).to_fields()
+    tags = {
+        "dagster/code_version": "1",
+        "dagster/data_version": f"dv of {video_id}{text}",
+        "dagster/data_version_is_user_provided": "true",
+        "dagster/input_data_version/video_metadata": "m1",
+        "dagster/input_event_pointer/video_metadata": "7",
+    }
+    return dg.AssetMaterialization(
+        KEY, partition=video_id, metadata={events.OUTCOME: dg.MetadataValue.json(fields)}, tags=tags
+    )
+
+
+def observation(video_id: str, status: Status = Status.FAIL) -> dg.AssetObservation:
+    fields = outcome(video_id, status).to_fields()
+    return dg.AssetObservation(KEY, partition=video_id, metadata={events.OUTCOME: dg.MetadataValue.json(fields)})
+
+
+def run_step(instance: dg.DagsterInstance, act: Act, *, fails: bool = False) -> str:
+    """A run in which one step of the asset does ``act``; returns its id."""
+
+    @dg.asset(key=KEY, partitions_def=VIDEOS, backfill_policy=dg.BackfillPolicy.single_run())
+    def raw_video(context: dg.AssetExecutionContext) -> None:
+        own_tags(context)[DEFER_EVENTS] = "true"
+        act(context)
+        if fails:
+            raise dg.Failure("Some failed.", allow_retries=False)
+
+    instance.add_dynamic_partitions("videos", ["a", "b", "c", "d"])
+    job = dg.Definitions([raw_video], jobs=[dg.define_asset_job("make", [raw_video])]).resolve_job_def("make")
+    result = job.execute_in_process(instance=instance, raise_on_error=False, tags={DEFER_EVENTS: "true"})
+    assert result.success is not fails
+    return result.run_id
+
+
+def by_group(context: dg.AssetExecutionContext) -> None:
+    """c fails and then succeeds, b succeeds and then fails, d is planned only."""
+    group = EventGroup(context, "raw_video")
+    group.plan(["b", "d"])
+    group.materialized(materialization("a"), outcome("a"))
+    group.materialized(materialization("b"), outcome("b"))
+    group.observed(observation("c"), outcome("c", Status.FAIL))
+    group.flush()
+    group.observed(observation("b"), outcome("b", Status.FAIL))
+    group.materialized(materialization("c", " again"), outcome("c", text=" again"))
+    group.flush()
+
+
+def by_log_event(context: dg.AssetExecutionContext) -> None:
+    EventGroup(context, "raw_video").plan(["b", "d"])  # there is no public call that plans
+    context.log_event(materialization("a"))
+    context.log_event(materialization("b"))
+    context.log_event(observation("c"))
+    context.log_event(observation("b"))
+    context.log_event(materialization("c", " again"))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[dg.DagsterInstance, dg.DagsterInstance]]:
+    """An instance whose events ``EventGroup`` wrote, and one whose events Dagster wrote."""
+    for name in ("group", "plain"):
+        (tmp_path / name).mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "group")) as group:
+        with dg.DagsterInstance.local_temp(str(tmp_path / "plain")) as plain:
+            run_step(group, by_group, fails=True)
+            run_step(plain, by_log_event, fails=True)
+            yield group, plain
+
+
+def facts(entry: dg.EventLogEntry) -> tuple[object, ...]:
+    event = entry.get_dagster_event()
+    data = entry.asset_materialization or entry.asset_observation
+    metadata = {name: value.value for name, value in (data.metadata if data else {}).items()}
+    tags = dict(data.tags or {}) if data else {}
+    return event.event_type_value, event.step_key, event.job_name, event.partition, str(metadata), sorted(tags.items())
+
+
+def test_materializations_fetched_are_those_of_log_event(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    found = []
+    for instance in two:
+        records = instance.fetch_materializations(KEY, limit=10).records
+        found.append([facts(record.event_log_entry) for record in records])
+        only_c = dg.AssetRecordsFilter(KEY, asset_partitions=["c"])
+        found[-1] += [facts(r.event_log_entry) for r in instance.fetch_materializations(only_c, limit=10).records]
+    assert found[0] == found[1]
+    assert len(found[0]) == 4
+
+
+def test_observations_fetched_are_those_of_log_event(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    found = [[facts(r.event_log_entry) for r in i.fetch_observations(KEY, limit=10).records] for i in two]
+    assert found[0] == found[1]
+    assert [fact[3] for fact in found[0]] == ["b", "c"]
+
+
+def test_data_versions_are_those_of_log_event(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    for instance in two:
+        records = {v: instance.get_latest_data_version_record(KEY, partition_key=v) for v in "abcd"}
+        versions = {v: facts(record.event_log_entry)[5] for v, record in records.items() if record}  # type: ignore[attr-defined]
+        assert {v: dict(tags)["dagster/data_version"] for v, tags in versions.items()} == {  # type: ignore[call-overload]
+            "a": "dv of a", "b": "dv of b", "c": "dv of c again",
+        }  # fmt: skip
+        in_bulk = instance.event_log_storage.get_latest_tags_by_partition(
+            KEY, DagsterEventType.ASSET_MATERIALIZATION, ["dagster/data_version"]
+        )
+        assert {v: tags["dagster/data_version"] for v, tags in in_bulk.items()} == {
+            "a": "dv of a", "b": "dv of b", "c": "dv of c again",
+        }  # fmt: skip
+
+
+def test_partition_statuses_are_those_of_log_event(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    for instance in two:
+        value = get_and_update_asset_status_cache_value(instance, KEY, VIDEOS)
+        assert value is not None
+        materialized = value.deserialize_materialized_partition_subsets(VIDEOS).get_partition_keys()
+        failed = value.deserialize_failed_partition_subsets(VIDEOS).get_partition_keys()
+        assert (sorted(materialized), sorted(failed)) == (["a", "b", "c"], ["d"])
+        assert instance.get_materialized_partitions(KEY) == {"a", "b", "c"}
+
+
+def test_event_records_are_those_of_log_event(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    for kind in (
+        DagsterEventType.ASSET_MATERIALIZATION,
+        DagsterEventType.ASSET_OBSERVATION,
+        DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    ):
+        records = [i.get_event_records(dg.EventRecordsFilter(kind, KEY), limit=10) for i in two]
+        assert [facts(r.event_log_entry) for r in records[0]] == [facts(r.event_log_entry) for r in records[1]]
+        assert records[0]
+
+
+def test_the_runs_own_log_has_the_events_of_log_event(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    kinds = {DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION}
+    logs = [[facts(e) for e in i.all_logs(i.get_runs()[0].run_id, of_type=kinds)] for i in two]
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 5
+    for instance in two:
+        connection = instance.get_records_for_run(instance.get_runs()[0].run_id, of_type=kinds)
+        assert len(connection.records) == 5
+
+
+def test_the_asset_record_knows_its_newest_materialization(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    entries = []
+    for instance in two:
+        entry = instance.get_asset_records([KEY])[0].asset_entry
+        newest = instance.fetch_materializations(KEY, limit=1).records[0]
+        assert entry.last_materialization_record is not None and entry.last_observation_record is not None
+        assert entry.last_materialization_record.storage_id == newest.storage_id
+        assert entry.last_run_id == instance.get_runs()[0].run_id
+        entries.append((facts(entry.last_materialization), facts(entry.last_observation_record.event_log_entry)))  # type: ignore[arg-type]
+    assert entries[0] == entries[1]
+
+
+class NoSqlStorage:
+    """What no storage is an instance of."""
+
+
+def publicly(monkeypatch: pytest.MonkeyPatch, read: Callable[[], object]) -> object:
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "SqlEventLogStorage", NoSqlStorage)
+        return read()
+
+
+@pytest.mark.parametrize("video_ids", [None, ["b", "c", "d", "nobody"], []], ids=["all", "some", "none"])
+def test_reading_by_sql_says_what_the_public_calls_say(
+    two: tuple[dg.DagsterInstance, dg.DagsterInstance],
+    monkeypatch: pytest.MonkeyPatch,
+    video_ids: Sequence[str] | None,
+) -> None:
+    found = read_events(two[0], "raw_video", video_ids)
+    assert found == publicly(monkeypatch, lambda: read_events(two[0], "raw_video", video_ids))
+    assert set(found) == (set("abcd") if video_ids is None else set(video_ids) - {"nobody"})
+    newest = newest_outcome_id(two[0], ["raw_video"])
+    assert newest == publicly(monkeypatch, lambda: newest_outcome_id(two[0], ["raw_video"]))
+
+
+def test_the_fall_back_writes_what_reading_by_either_way_finds(
+    two: tuple[dg.DagsterInstance, dg.DagsterInstance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fall-back").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "fall-back")) as instance:
+        publicly(monkeypatch, lambda: run_step(instance, by_group, fails=True))
+        found = publicly(monkeypatch, lambda: read_events(instance, "raw_video"))
+        expected = read_events(two[0], "raw_video")
+        assert isinstance(found, dict)
+        assert {v: seen.outcome for v, seen in found.items()} == {v: seen.outcome for v, seen in expected.items()}
+
+
+def test_the_newest_by_storage_id_is_the_outcome_be_it_failure_or_materialization(
+    two: tuple[dg.DagsterInstance, dg.DagsterInstance],
+) -> None:
+    seen = read_events(two[0], "raw_video")
+    statuses = {v: each.outcome.status.value if each.outcome else None for v, each in seen.items()}
+    assert statuses == {"a": "success", "b": "fail", "c": "success", "d": None}
+    assert seen["b"].outcome_id > seen["b"].materialization_id > seen["b"].planned_id > 0
+    assert seen["c"].outcome_id == seen["c"].materialization_id
+    assert seen["b"].outcome == outcome("b", Status.FAIL)
+
+
+def test_a_wiped_asset_has_nothing_to_say(
+    two: tuple[dg.DagsterInstance, dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two[0].wipe_assets([KEY])
+    assert read_events(two[0], "raw_video") == {}
+    assert publicly(monkeypatch, lambda: read_events(two[0], "raw_video")) == {}
+    assert newest_outcome_id(two[0], ["raw_video"]) == 0
+
+
+def test_events_after_a_wipe_are_read_again(two: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
+    two[0].wipe_assets([KEY])
+    run_step(two[0], by_group, fails=True)
+    assert set(read_events(two[0], "raw_video")) == set("abcd")
+    assert len(two[0].fetch_materializations(KEY, limit=10).records) == 3
+
+
+def test_more_names_than_a_database_takes_in_one_query_are_all_read(
+    two: tuple[dg.DagsterInstance, dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_KEYS_PER_QUERY", 2)
+    assert set(read_events(two[0], "raw_video", ["a", "b", "c", "d", "nobody"])) == set("abcd")
+
+
+def test_what_was_not_flushed_is_written_by_the_step_that_fails(tmp_path: Path) -> None:
+    def one_then_a_mistake(context: dg.AssetExecutionContext) -> None:
+        group = EventGroup(context, "raw_video")
+        try:
+            group.materialized(materialization("a"), outcome("a"))
+            raise TypeError("a mistake")
+        finally:
+            group.flush()
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        run_step(instance, one_then_a_mistake, fails=True)
+        assert read_events(instance, "raw_video")["a"] == VideoEvents(outcome("a"), *([_id(instance)] * 2))
+
+
+def _id(instance: dg.DagsterInstance) -> int:
+    return instance.fetch_materializations(KEY, limit=1).records[0].storage_id

@@ -64,7 +64,7 @@ class World:
         assert verdict.source_hash is not None
         when = str(more.pop("processed_at", NOW.isoformat()))
         outcome = Outcome(status, verdict.source_hash, self.versions[stage], when, "run", data_version, **more)  # type: ignore[arg-type]
-        self.events[stage] = {self.video.video_id: VideoEvents(outcome, 10, 10, 5, "run")}
+        self.events[stage] = {self.video.video_id: VideoEvents(outcome, outcome_id=10, materialization_id=10, planned_id=5, started_id=5)}
 
     def settle(self, *, other_bytes: bool) -> set[str]:
         """Makes whatever is due until nothing is; what had to be made, as it would be by runs of everything due."""
@@ -141,6 +141,16 @@ def test_a_plan_newer_than_the_outcome_is_a_run_that_died_and_due(world: World) 
     assert [name for name, verdict in world.verdicts().items() if verdict.due] == ["raw_audio"]
 
 
+def test_a_step_that_died_at_work_on_a_video_makes_it_suspect_and_its_run_is_its_own(world: World) -> None:
+    seen = world.events["raw_audio"]["v1"]
+    world.events["raw_audio"]["v1"] = replace(seen, planned_id=11, started_id=11)
+    assert world.verdicts()["raw_audio"].suspect
+    work = work_of("v1", STAGES, world.verdicts())
+    assert work == Work("v1", ("raw_audio", "audio_embedding"), is_retry=False, alone=True)
+    others = [Work(f"w{n}", work.stages, False, alone=n == 1) for n in range(3)]
+    assert sorted(len(chunk) for chunk in chunks([work, *others], 10)) == [1, 1, 2]
+
+
 STATUSES_AND_LATER: Mapping[Status, tuple[bool, str]] = {  # of raw_audio: due at once?, and what audio_embedding says
     Status.SUCCESS: (False, "success"),
     Status.NO_AUDIO_TRACK: (False, "success"),
@@ -149,6 +159,7 @@ STATUSES_AND_LATER: Mapping[Status, tuple[bool, str]] = {  # of raw_audio: due a
     Status.FAIL_EXHAUSTED: (False, "upstream_failed"),
     Status.MISSING_RAW_OBJECT: (False, "upstream_failed"),
     Status.UPSTREAM_FAILED: (True, "pending"),
+    Status.PENDING: (True, "pending"),
     Status.UNSUPPORTED_MEDIA: (False, "upstream_failed"),
     Status.SOURCE_REMOVED: (False, "upstream_failed"),
     Status.SOURCE_PRIVATE: (False, "upstream_failed"),

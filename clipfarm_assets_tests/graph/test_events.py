@@ -64,15 +64,17 @@ def run_step(instance: dg.DagsterInstance, act: Act, *, fails: bool = False) -> 
 
     instance.add_dynamic_partitions("videos", ["a", "b", "c", "d"])
     job = dg.Definitions([raw_video], jobs=[dg.define_asset_job("make", [raw_video])]).resolve_job_def("make")
-    result = job.execute_in_process(instance=instance, raise_on_error=False, tags={DEFER_EVENTS: "true"})
-    assert result.success is not fails
+    span = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "d"}
+    result = job.execute_in_process(instance=instance, raise_on_error=False, tags={DEFER_EVENTS: "true", **span})
+    errors = [event.step_failure_data.error for event in result.get_step_failure_events()]
+    assert [error.cls_name for error in errors if error] == (["Failure"] if fails else []), errors
     return result.run_id
 
 
 def by_group(context: dg.AssetExecutionContext) -> None:
-    """c fails and then succeeds, b succeeds and then fails, d is planned only."""
+    """c fails and then succeeds, b succeeds and then fails, d was begun and no more."""
     group = EventGroup(context, "raw_video")
-    group.plan(["b", "d"])
+    group.started(["b", "d"])
     group.materialized(materialization("a"), outcome("a"))
     group.materialized(materialization("b"), outcome("b"))
     group.observed(observation("c"), outcome("c", Status.FAIL))
@@ -83,7 +85,7 @@ def by_group(context: dg.AssetExecutionContext) -> None:
 
 
 def by_log_event(context: dg.AssetExecutionContext) -> None:
-    EventGroup(context, "raw_video").plan(["b", "d"])  # there is no public call that plans
+    EventGroup(context, "raw_video").started(["b", "d"])  # no public call says this
     context.log_event(materialization("a"))
     context.log_event(materialization("b"))
     context.log_event(observation("c"))
@@ -230,6 +232,7 @@ def test_the_newest_by_storage_id_is_the_outcome_be_it_failure_or_materializatio
     assert seen["b"].outcome_id > seen["b"].materialization_id > seen["b"].planned_id > 0
     assert seen["c"].outcome_id == seen["c"].materialization_id
     assert seen["b"].outcome == outcome("b", Status.FAIL)
+    assert {v for v, each in seen.items() if each.died} == {"d"}
 
 
 def test_a_wiped_asset_has_nothing_to_say(

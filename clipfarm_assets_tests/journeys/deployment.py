@@ -20,11 +20,13 @@ from typing import Any, TypeVar
 import dagster as dg
 import pytest
 import requests
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster_aws.s3 import S3Resource
 
 from clipfarm_assets.graph.ledger import ledger_table
-from clipfarm_assets.graph.platform import Workshop
+from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.stages import STAGE_BY_NAME, STAGES
 from clipfarm_assets.graph.state import read_state
 from clipfarm_assets.graph.videos import videos
@@ -266,16 +268,23 @@ class Graph:
             partition_key=first if first and not last else None,
         )  # fmt: skip
 
-    def tick(self, sensor: str) -> dg.SensorExecutionData:
+    def tick(self, sensor: str) -> SensorExecutionData:
         """One look of a sensor, which remembers what the last look left; what it asks for is not done yet."""
-        context = dg.build_sensor_context(
-            self.instance, cursor=self.cursors.get(sensor), definitions=self.definitions, sensor_name=sensor
-        )
-        found = self.definitions.resolve_sensor_def(sensor).evaluate_tick(context)
+        resources = {"platform": Platform(s3=S3Resource())}
+        with dg.build_sensor_context(
+            self.instance, cursor=self.cursors.get(sensor), definitions=self.definitions, sensor_name=sensor,
+            resources=resources,
+        ) as context:  # fmt: skip
+            found = self.definitions.resolve_sensor_def(sensor).evaluate_tick(context)
         self.cursors[sensor] = found.cursor
         return found
 
-    def obey(self, asked: dg.SensorExecutionData) -> list[dg.ExecuteInProcessResult]:
+    def add_partitions(self) -> None:
+        """The partitions that the sensor asks for, and none of its runs."""
+        self.obey(self.tick("due_videos")._replace(run_requests=[]))
+        self.cursors.clear()
+
+    def obey(self, asked: SensorExecutionData) -> list[dg.ExecuteInProcessResult]:
         """Does what a sensor has asked for."""
         for request in asked.dynamic_partitions_requests or []:
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))

@@ -20,11 +20,11 @@ from typing import Any, TypeVar
 import dagster as dg
 import pytest
 import requests
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster_aws.s3 import S3Resource
 
+from clipfarm_assets.graph.in_flight import VIDEOS
 from clipfarm_assets.graph.ledger import ledger_table
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.stages import STAGE_BY_NAME, STAGES
@@ -198,7 +198,7 @@ def free_port() -> int:
 
 def statuses(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
     """Materialized, Failed, Materializing or Missing, a partition, as the UI colours it."""
-    keys = instance.get_dynamic_partitions(videos.name or "")
+    keys = instance.get_dynamic_partitions(VIDEOS)
     found = instance.get_status_by_partition(dg.AssetKey(asset), keys, videos) or {}
     names = {
         AssetPartitionStatus.MATERIALIZED: "Materialized",
@@ -249,6 +249,20 @@ def runs_of(instance: dg.DagsterInstance, asset: str) -> list[dg.DagsterRun]:
 # The graph in this process
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a sensor asks for at one tick."""
+
+    runs: list[dg.RunRequest]
+    partitions: list[str]
+    skipped: str
+
+    @property
+    def videos(self) -> list[list[str]]:
+        """The videos of each run."""
+        return [request.run_config["resources"]["chunk"]["config"]["videos"] for request in self.runs]
+
+
 class Graph:
     """The deployment's definitions, run and ticked in this process, as the daemon and the commands do it."""
 
@@ -268,7 +282,7 @@ class Graph:
             partition_key=first if first and not last else None,
         )  # fmt: skip
 
-    def tick(self, sensor: str) -> SensorExecutionData:
+    def tick(self, sensor: str) -> Asked:
         """One look of a sensor, which remembers what the last look left; what it asks for is not done yet."""
         resources = {"platform": Platform(s3=S3Resource())}
         with dg.build_sensor_context(
@@ -277,25 +291,27 @@ class Graph:
         ) as context:  # fmt: skip
             found = self.definitions.resolve_sensor_def(sensor).evaluate_tick(context)
         self.cursors[sensor] = found.cursor
-        return found
+        keys = [key for request in found.dynamic_partitions_requests or [] for key in request.partition_keys]
+        return Asked(list(found.run_requests or []), keys, found.skip_message or "")
+
+    def obey(self, asked: Asked, *stages: str) -> list[dg.ExecuteInProcessResult]:
+        """Does what a sensor has asked for, or of it only the stages that a test wants to pay for."""
+        self.instance.add_dynamic_partitions(VIDEOS, asked.partitions)
+        wanted = [request for request in asked.runs if not stages or set(stages) & set(assets_of(request))]
+        return [self.execute(request, stages) for request in wanted]
+
+    def execute(self, request: dg.RunRequest, stages: Sequence[str] = ()) -> dg.ExecuteInProcessResult:
+        selection = [dg.AssetKey(name) for name in assets_of(request) if not stages or name in stages]
+        job = self.definitions.resolve_job_def(request.job_name or "")
+        return job.execute_in_process(
+            run_config=request.run_config, instance=self.instance, asset_selection=selection or None,
+            tags=dict(request.tags), raise_on_error=False,
+        )  # fmt: skip
 
     def add_partitions(self) -> None:
         """The partitions that the sensor asks for, and none of its runs."""
-        self.obey(self.tick("due_videos")._replace(run_requests=[]))
+        self.instance.add_dynamic_partitions(VIDEOS, self.tick("due_videos").partitions)
         self.cursors.clear()
-
-    def obey(self, asked: SensorExecutionData) -> list[dg.ExecuteInProcessResult]:
-        """Does what a sensor has asked for."""
-        for request in asked.dynamic_partitions_requests or []:
-            self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
-        return [self.execute(request) for request in asked.run_requests or []]
-
-    def execute(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
-        job = self.definitions.resolve_job_def(request.job_name or "")
-        return job.execute_in_process(
-            run_config=request.run_config, instance=self.instance, asset_selection=request.asset_selection,
-            tags=dict(request.tags), raise_on_error=False,
-        )  # fmt: skip
 
     def queue(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> dg.DagsterRun:
         """A run that waits or works, as the daemon would have made of the request."""
@@ -305,15 +321,22 @@ class Graph:
         )  # fmt: skip
         return self.instance.add_run(run)
 
-    def settle(self, sensors: Sequence[str] = ("new_metadata", "due_videos"), rounds: int = 12) -> int:
-        """Ticks and obeys until nothing is asked for; the number of runs that took."""
+    def settle(self, *stages: str, sensors: Sequence[str] = ("new_metadata", "due_videos")) -> int:
+        """Ticks and obeys until nothing more is asked for; the number of runs that took."""
         done = 0
-        for _ in range(rounds):
-            asked = [request for sensor in sensors for request in self.obey(self.tick(sensor))]
-            done += len(asked)
-            if not asked:
+        for _ in range(12):
+            ran = [result for sensor in sensors for result in self.obey(self.tick(sensor), *self._of(sensor, stages))]
+            done += len(ran)
+            if not ran:
                 return done
-        raise AssertionError(f"The sensors still ask for runs after {rounds} rounds.")
+        raise AssertionError("The sensors ask for the same again and again.")
+
+    def _of(self, sensor: str, stages: Sequence[str]) -> Sequence[str]:
+        return stages if sensor == "due_videos" else ()
+
+
+def assets_of(request: dg.RunRequest) -> list[str]:
+    return [key.to_user_string() for key in request.asset_selection or []]
 
 
 # The web server

@@ -59,29 +59,14 @@ def test_where_the_first_of_three_stages_fails_the_next_tick_takes_the_good_vide
     assert not result.success
     assert counts(graph.instance, "raw_video") == {"Materialized": 8, "Failed": 2}
     assert not materializations(graph.instance, "raw_audio")
-    _through(graph, "raw_audio", "audio_embedding")
+    graph.settle("raw_audio", "audio_embedding")
     for stage in ("raw_audio", "audio_embedding"):
         assert {v: s for v, s in statuses(graph.instance, stage).items() if v in GOOD} == dict.fromkeys(
             GOOD, "Materialized"
         )
-        assert ledger_statuses(graph.instance, stage) == {
-            v: "upstream_failed" if v in BAD else "success" for v in TEN
-        }
+        assert ledger_statuses(graph.instance, stage) == {v: "upstream_failed" if v in BAD else "success" for v in TEN}
         assert materializations(graph.instance, stage) == dict.fromkeys(GOOD, 1)
     assert materializations(graph.instance, "raw_video") == dict.fromkeys(GOOD, 1)
-
-
-def _through(graph: Graph, *stages: str) -> None:
-    """The ticks' runs, less the stages that a test need not pay for."""
-    for _ in range(4):
-        asked = graph.tick("due_videos").run_requests or []
-        kept = [request for request in asked if {key.to_user_string() for key in request.asset_selection} & {*stages}]
-        for request in kept:
-            wanted = [key for key in request.asset_selection if key.to_user_string() in stages]
-            graph.execute(request._replace(asset_selection=wanted))
-        if not kept:
-            return
-    raise AssertionError("The sensor asks for the same again and again.")
 
 
 def test_an_unpartitioned_tail_of_a_single_partition_has_its_own_materialization(ten: Deployment, graph: Graph) -> None:
@@ -123,7 +108,6 @@ class TestAVideoThatWasMaterializedAndNowFails:
             assert counts(graph.instance, stage) == {"Materialized": 5}
         self.before = here.made_at("raw_video")
         here.media("v2").write_bytes(b"this is no video " * 100)
-        graph.materialize("video_metadata")
 
     def test_is_failed_after_a_range_over_all_and_the_others_stay_materialized(self) -> None:
         assert not self.graph.materialize("raw_video", "v0", "v4").success
@@ -135,7 +119,7 @@ class TestAVideoThatWasMaterializedAndNowFails:
         assert {v: made[v] for v in made if v != "v2"} == {v: self.before[v] for v in self.before if v != "v2"}
 
     def test_is_failed_after_the_tick_of_the_sensor_which_touches_no_other(self) -> None:
-        _through(self.graph, *self.STAGES)
+        self.graph.settle(*self.STAGES)
         assert statuses(self.graph.instance, "raw_video") == {
             f"v{n}": "Failed" if n == 2 else "Materialized" for n in range(5)
         }
@@ -144,7 +128,7 @@ class TestAVideoThatWasMaterializedAndNowFails:
 
     def test_leaves_no_later_stage_of_the_others_failed_once_the_sensor_has_ticked(self) -> None:
         assert not self.graph.materialize(CHAIN, "v0", "v4").success
-        _through(self.graph, *self.STAGES)
+        self.graph.settle(*self.STAGES)
         for stage in self.STAGES:
             found = statuses(self.graph.instance, stage)
             assert {v: s for v, s in found.items() if v != "v2"} == {f"v{n}": "Materialized" for n in (0, 1, 3, 4)}
@@ -152,10 +136,10 @@ class TestAVideoThatWasMaterializedAndNowFails:
 
     def test_is_materialized_in_every_stage_when_its_file_is_good_again(self) -> None:
         self.graph.materialize(CHAIN, "v0", "v4")
-        _through(self.graph, *self.STAGES)
+        self.graph.settle(*self.STAGES)
         self.deployment.add_files(["v2"])
         self.graph.materialize("video_metadata")
-        _through(self.graph, *self.STAGES)
+        self.graph.settle(*self.STAGES)
         for stage in self.STAGES:
             assert counts(self.graph.instance, stage) == {"Materialized": 5}
             assert set(ledger_statuses(self.graph.instance, stage).values()) == {"success"}
@@ -180,6 +164,8 @@ def test_both_executors_leave_the_same_outcomes_of_a_chain_with_an_unpartitioned
     assert materialize("raw_video,raw_audio", "--partition-range", "v0...v2") == 0
     found = statuses(graph.instance, "raw_audio")
     assert [found[video_id] for video_id in ("v0", "v1", "v2")] == ["Materialized"] * 3
-    _through(graph, "raw_audio")
+    graph.settle("raw_audio")
     assert materializations(graph.instance, "raw_audio").keys() == set(GOOD)
-    assert ledger_statuses(graph.instance, "raw_audio") == {v: "upstream_failed" if v in BAD else "success" for v in TEN}
+    assert ledger_statuses(graph.instance, "raw_audio") == {
+        v: "upstream_failed" if v in BAD else "success" for v in TEN
+    }

@@ -2,10 +2,10 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clipfarm_assets.errors import ConfigurationError
 
@@ -22,7 +22,7 @@ class Settings(BaseSettings):
 
     metadata: str = Field("data/shorts_metadata_horizon.csv", description="The metadata CSV: a path or an s3:// URL.")
     store: str = Field("data/store", description="The object store: a folder, file:///… or s3://bucket/prefix.")
-    db: str = Field("sqlite:///data/clipfarm.db", description="SQLAlchemy URL of the database.")
+    db: str = Field("sqlite:///data/clipfarm.db", description="SQLAlchemy URL of the database (Tasks, clips; to come).")
     profile: Profile = Field("auto", description="Which models: real, stand-in, or auto (real where they can be had).")
     model_dir: Path = Field(Path("data/models"), description="Local folder of model weights, one folder a model.")
     video_model: str = Field("MCG-NJU/videomae-base", description="Any transformers video model.")
@@ -34,7 +34,9 @@ class Settings(BaseSettings):
     num_frames: int = Field(16, ge=1, le=256, description="Frames sampled from a video.")
     max_audio_seconds: float = Field(90.0, gt=0, description="Seconds of sound that the audio model hears.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    fusion_strategies: tuple[FusionStrategy, ...] = Field(("concat", "sum_pool", "max_pool"), min_length=1)
+    fusion_strategies: Annotated[tuple[FusionStrategy, ...], NoDecode] = Field(
+        ("concat", "sum_pool", "max_pool"), min_length=1, description="Which fused manifests to make, commas between."
+    )
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process", description="How a run's steps execute; one process spares each step its start."
     )
@@ -53,16 +55,30 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = Field(False, description="Fetch from loopback and private networks too.")
     hub_timeout_sec: float = Field(3.0, gt=0, description="How long the model hub is waited for.")
 
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
-    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    # Read by the stages to come: descriptions, labels, clips and the discovery vectors of the search.
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", description="Key of the OpenAI API or a compatible one (to come)."
+    )
+    openai_base_url: str | None = Field(
+        None, validation_alias="OPENAI_BASE_URL", description="Address of a compatible API (to come)."
+    )
     embedding_enabled: bool = Field(
-        False, validation_alias="EMBEDDING_ENABLED", description="False: no text is sent to an API."
+        False, validation_alias="EMBEDDING_ENABLED", description="False: no text is sent to an API (to come)."
     )
     embedding_provider: Literal["sentence-transformers", "openai"] = Field(
-        "sentence-transformers", validation_alias="EMBEDDING_PROVIDER"
+        "sentence-transformers", validation_alias="EMBEDDING_PROVIDER", description="Of discovery vectors (to come)."
     )
-    embedding_model: str = Field("all-MiniLM-L6-v2", validation_alias="EMBEDDING_MODEL")
-    embedding_requests_per_minute: int = Field(500, ge=1, validation_alias="EMBEDDING_REQUESTS_PER_MINUTE")
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2", validation_alias="EMBEDDING_MODEL", description="Of discovery vectors (to come)."
+    )
+    embedding_requests_per_minute: int = Field(
+        500, ge=1, validation_alias="EMBEDDING_REQUESTS_PER_MINUTE", description="Limit of the API (to come)."
+    )
+
+    @field_validator("fusion_strategies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
     @field_validator("store")
     @classmethod
@@ -83,17 +99,18 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{_named(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
         raise ConfigurationError(
             f"Wrong configuration. {problems}.", hint="`clipfarm config` lists every setting."
         ) from None
-
-
-def _variable(field: str) -> str:
-    return field if field.isupper() else f"CLIPFARM_{field.upper()}"
 
 
 def setting_variable(field: str) -> str:
     """The environment variable that a field of ``Settings`` is read from."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"CLIPFARM_{field.upper()}"
+
+
+def _named(location: str) -> str:
+    """A validation error names the field, or its variable where that is another."""
+    return setting_variable(location) if location in Settings.model_fields else location

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ParamSpec
 
 from clipfarm_assets.errors import ClipfarmError, MissingRawObject, VideoError
-from clipfarm_assets.outcomes import Item, Made
-from clipfarm_assets.store.artifacts import Identity
+from clipfarm_assets.outcomes import Item
+from clipfarm_assets.store.artifacts import Identity, Made
 from clipfarm_assets.store.object_store import ObjectStore
 
 P = ParamSpec("P")

@@ -26,7 +26,7 @@ A ``VideoError`` is a value first: it names the status of its video in the ledge
 platform, stops the run and costs no video one of its tries.
 """
 
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 
 class ClipfarmError(Exception):

@@ -6,7 +6,8 @@ import pytest
 
 from clipfarm_assets.attempts import attempt
 from clipfarm_assets.errors import ModelMismatch, StoreUnavailable, UnsupportedMedia, VideoError
-from clipfarm_assets.outcomes import Made, Status
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Made
 
 
 def raising(error: Exception) -> Made:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from clipfarm_assets.cli import home
 from clipfarm_assets.errors import ConfigurationError
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 _SHOWN = ("video_id", "stage", "status", "retry_count", "error")
 _SHOWN_WIDE = (*_SHOWN[:-1], "model_name", "duration", "processed_at", "error")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clipfarm_assets.cli import home
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore
 
 

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from clipfarm_assets.attempts import attempt, raw_file, raw_identity
 from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
 from clipfarm_assets.errors import NoAudioTrack
-from clipfarm_assets.models.catalog import ModelRef
 from clipfarm_assets.models.load import LoadedModel, load_audio_model
-from clipfarm_assets.outcomes import Item, Made, Result, Status
+from clipfarm_assets.models.ref import ModelRef
+from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Made
 from clipfarm_assets.store.object_store import ObjectStore
 
 SAMPLE_RATE = 16_000

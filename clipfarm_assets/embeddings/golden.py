@@ -23,8 +23,8 @@ from clipfarm_assets.embeddings.audio import SAMPLE_RATE, Waveform, load_audio_e
 from clipfarm_assets.embeddings.text import Texts, load_text_encoder
 from clipfarm_assets.embeddings.vectors import Vector
 from clipfarm_assets.embeddings.video import load_video_encoder
-from clipfarm_assets.models.catalog import ModelRef, ModelSet
-from clipfarm_assets.models.lock import Modality
+from clipfarm_assets.models.catalog import ModelSet
+from clipfarm_assets.models.ref import Modality, ModelRef
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clipfarm_assets.errors import DimensionMismatch, StoreError
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore
 
 Modality = Literal["video", "audio", "text"]

@@ -24,10 +24,12 @@ from clipfarm_assets.attempts import attempt, raw_key
 from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
 from clipfarm_assets.errors import MissingRawObject, VideoError
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.models.catalog import ModelRef
 from clipfarm_assets.models.load import LoadedModel, load_text_model
-from clipfarm_assets.outcomes import Item, Json, Made, Result, Status
+from clipfarm_assets.models.ref import ModelRef
+from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Json, Made
 from clipfarm_assets.store.object_store import ObjectStore
 
 SEPARATOR = " [SEP] "

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from clipfarm_assets.attempts import attempt, raw_file
 from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
-from clipfarm_assets.models.catalog import ModelRef
 from clipfarm_assets.models.load import LoadedModel, load_video_model
-from clipfarm_assets.outcomes import Item, Json, Made, Result
+from clipfarm_assets.models.ref import ModelRef
+from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.store.artifacts import Json, Made
 from clipfarm_assets.store.object_store import ObjectStore
 
 _VIDEOMAE = "transformers.VideoMAEModel"

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clipfarm_assets.embeddings.manifest import MODALITIES, Modality, has_vector
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 FUSION_VERSION = "1"
 POINTERS = ("embedding_key", "etag", "sha256", "model_name", "model_version")

@@ -14,7 +14,7 @@ from clipfarm_assets.graph.platform import Platform
 from clipfarm_assets.graph.presentation import markdown_table
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import read_state
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 _SAMPLE = 64
 

@@ -28,8 +28,9 @@ from clipfarm_assets.graph.presentation import failure_table, outcome_metadata
 from clipfarm_assets.graph.provenance import Provenance
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.outcomes import Item, Made, MakeMany, Result, Status
-from clipfarm_assets.store.artifacts import Identity
+from clipfarm_assets.outcomes import Item, MakeMany, Result
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Identity, Made
 
 _PROOF_THREADS = 16
 _STARTED_TOGETHER = 8

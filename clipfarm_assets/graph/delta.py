@@ -13,8 +13,8 @@ from clipfarm_assets.graph.events import VideoEvents
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.outcomes import Status
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
 
 _LONGER_EACH_TRY = 5
@@ -97,7 +97,8 @@ class Rule:
         if outcome.status.meaning.terminal:
             # A plan newer than the outcome is a run that died, or was stopped by another stage, before it said a word.
             interrupted = outcome.status.materialized and seen.planned_id > seen.outcome_id
-            return Verdict(outcome.status, source_hash, due=interrupted, outcome=outcome)
+            suspect = interrupted and seen.died
+            return Verdict(outcome.status, source_hash, due=interrupted, outcome=outcome, suspect=suspect)
         due_at = next_try(outcome, self.settings)
         due = self.now >= due_at or seen.died
         return Verdict(outcome.status, source_hash, due=due, due_at=due_at, outcome=outcome, suspect=seen.died)

@@ -18,7 +18,7 @@ from clipfarm_assets.graph.presentation import markdown_table, picture_markdown
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 MODALITIES: dict[Modality, Stage] = {"video": VIDEO_EMBEDDING, "audio": AUDIO_EMBEDDING, "text": TEXT_EMBEDDING}
 WRITER_POOL = "manifest_writer"  # one at a time

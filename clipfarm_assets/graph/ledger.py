@@ -19,7 +19,7 @@ from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 PARQUET_KEY = "clipfarm/state/ledger.parquet"
 CSV_KEY = "clipfarm/state/ledger.csv"

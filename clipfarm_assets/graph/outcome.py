@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from clipfarm_assets.graph.events import OUTCOME
 from clipfarm_assets.graph.outcome import Outcome
-from clipfarm_assets.outcomes import Json
+from clipfarm_assets.store.artifacts import Json
 from clipfarm_assets.store.object_store import ObjectStore
 
 _SHOWN_FAILURES = 20

@@ -9,7 +9,7 @@ from clipfarm_assets.graph.in_flight import VIDEOS
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.stages import STAGES
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
 
 

@@ -13,7 +13,7 @@ from clipfarm_assets.graph.platform import Workshop
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.metadata.tables import MetadataTables, videos_from_table
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 
 @dataclass(frozen=True)

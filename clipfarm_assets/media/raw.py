@@ -18,7 +18,9 @@ from clipfarm_assets.media.fetch import fetch
 from clipfarm_assets.media.probe import probe
 from clipfarm_assets.media.thumbnail import thumbnail
 from clipfarm_assets.media.transcripts import EMPTY, Transcript, from_subtitle_stream, parse_transcript, to_json
-from clipfarm_assets.outcomes import Item, Json, Made, Result, Status
+from clipfarm_assets.outcomes import Item, Result
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Json, Made
 from clipfarm_assets.store.object_store import ObjectStore
 
 _THUMBNAIL_SIDE = 160

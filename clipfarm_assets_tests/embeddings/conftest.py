@@ -10,8 +10,9 @@ from clipfarm_assets.embeddings.text import TextEncoder, load_text_encoder
 from clipfarm_assets.embeddings.video import VideoEncoder, load_video_encoder
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
-from clipfarm_assets.outcomes import Item, Status
+from clipfarm_assets.outcomes import Item
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Identity, Versions
 
 MakeItem = Callable[..., Item]

@@ -13,8 +13,10 @@ from clipfarm_assets.errors import MissingRawObject, NoAudioTrack, VideoError
 from clipfarm_assets.models import load
 from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.models.places import model_folder
-from clipfarm_assets.outcomes import Item, Made, Status
+from clipfarm_assets.outcomes import Item
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Made
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.embeddings.conftest import MakeItem
 from clipfarm_assets_tests.models.weights import AUDIO, VIDEO, save_audio, save_video

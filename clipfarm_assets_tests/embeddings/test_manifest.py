@@ -25,7 +25,7 @@ from clipfarm_assets.embeddings.manifest import (
     write_manifest,
 )
 from clipfarm_assets.errors import DimensionMismatch, StoreError
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

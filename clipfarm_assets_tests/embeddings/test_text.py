@@ -9,7 +9,8 @@ from clipfarm_assets.embeddings.text import TextEncoder, Texts, embed_texts, met
 from clipfarm_assets.embeddings.vectors import from_npy
 from clipfarm_assets.errors import MissingRawObject, VideoError
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.outcomes import Made, Status
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Made
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.embeddings.conftest import MakeItem
 

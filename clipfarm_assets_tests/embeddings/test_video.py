@@ -12,8 +12,8 @@ from clipfarm_assets.media.frames import sample_frames
 from clipfarm_assets.models import load
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
 from clipfarm_assets.models.places import model_folder
-from clipfarm_assets.outcomes import Made
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.store.artifacts import Made
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.embeddings.conftest import MakeItem
 from clipfarm_assets_tests.media.making import Recipe, make_video

@@ -15,7 +15,7 @@ import pytest
 
 from clipfarm_assets.embeddings.manifest import MODALITIES, ManifestRow, Modality, manifest_table
 from clipfarm_assets.fusion.fused_manifest import fused_key
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectInfo, ObjectStore
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)

@@ -16,7 +16,7 @@ from clipfarm_assets.errors import ConfigurationError, DimensionMismatch, StoreU
 from clipfarm_assets.fusion.build import FusionReport, build_fused
 from clipfarm_assets.fusion.dimensions import schema_key
 from clipfarm_assets.fusion.fused_manifest import fused_key, fused_schema
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore, open_store
 from clipfarm_assets_tests.fusion.corpus import (
     Corpus,

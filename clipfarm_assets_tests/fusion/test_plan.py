@@ -3,7 +3,7 @@
 import pytest
 
 from clipfarm_assets.fusion.plan import FusedStatus, Outcome, settle
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 
 THERE = Outcome(Status.SUCCESS, None, None, "sha", True)
 

@@ -6,7 +6,7 @@ import pytest
 from clipfarm_assets.embeddings.manifest import MODALITIES
 from clipfarm_assets.errors import ConfigurationError
 from clipfarm_assets.fusion.strategies import STRATEGIES, strategy
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.fusion.corpus import Corpus
 

@@ -109,7 +109,9 @@ class Deployment:
 
     # the metadata
 
-    def add(self, video_id: str, variant: int = 0, *, sound: bool = True, said: str | None = "Hello.", **more: str) -> None:
+    def add(
+        self, video_id: str, variant: int = 0, *, sound: bool = True, said: str | None = "Hello.", **more: str
+    ) -> None:
         """A video with its own file and, where something is said, its own sidecar."""
         shutil.copy(self.tiny.make(variant, sound=sound), self.media / f"{video_id}.mp4")
         row = {"url": f"{video_id}.mp4", "title": f"Title of {video_id}", "description": "A test.", "query": "tests"}

@@ -11,8 +11,8 @@ from clipfarm_assets.graph.events import VideoEvents
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.stages import STAGE_BY_NAME, STAGES
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.outcomes import Status
 from clipfarm_assets.settings import Settings
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -64,7 +64,9 @@ class World:
         assert verdict.source_hash is not None
         when = str(more.pop("processed_at", NOW.isoformat()))
         outcome = Outcome(status, verdict.source_hash, self.versions[stage], when, "run", data_version, **more)  # type: ignore[arg-type]
-        self.events[stage] = {self.video.video_id: VideoEvents(outcome, outcome_id=10, materialization_id=10, planned_id=5, started_id=5)}
+        self.events[stage] = {
+            self.video.video_id: VideoEvents(outcome, outcome_id=10, materialization_id=10, planned_id=5, started_id=5)
+        }
 
     def settle(self, *, other_bytes: bool) -> set[str]:
         """Makes whatever is due until nothing is; what had to be made, as it would be by runs of everything due."""

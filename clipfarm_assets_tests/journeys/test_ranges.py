@@ -108,6 +108,7 @@ class TestAVideoThatWasMaterializedAndNowFails:
             assert counts(graph.instance, stage) == {"Materialized": 5}
         self.before = here.made_at("raw_video")
         here.media("v2").write_bytes(b"this is no video " * 100)
+        graph.materialize("video_metadata")
 
     def test_is_failed_after_a_range_over_all_and_the_others_stay_materialized(self) -> None:
         assert not self.graph.materialize("raw_video", "v0", "v4").success

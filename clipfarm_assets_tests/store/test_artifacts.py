@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipfarm_assets.outcomes import Made, Status
-from clipfarm_assets.store.artifacts import Artifacts, Identity, Versions, identity_key
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Artifacts, Identity, Made, Versions, identity_key
 from clipfarm_assets.store.object_store import ObjectStore
 
 KEY = "clipfarm/embeddings/video/v1.npy"
@@ -139,7 +139,7 @@ def test_what_is_forgotten_leaves_nothing(artifacts: Artifacts) -> None:
 
 KILLED = """
 import os, signal, sys
-from clipfarm_assets.outcomes import Made
+from clipfarm_assets.store.artifacts import Made
 from clipfarm_assets.store.artifacts import Artifacts, Versions
 from clipfarm_assets.store.object_store import ObjectStore, open_store
 

@@ -1,0 +1,200 @@
+"""``kill -9``: what is finished is kept, nothing half-written is ever read, and the next run takes up the rest."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from io import BytesIO
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from clipfarm_assets.graph.in_flight import report_dead_runs, unfinished_runs, videos_in_flight
+from clipfarm_assets.graph.ledger import count_by_stage, ledger_table
+from clipfarm_assets.graph.stages import STAGES
+from clipfarm_assets.store.artifacts import Identity, content_sha256
+from clipfarm_assets_tests.graph.conftest import NewDeployment
+from clipfarm_assets_tests.graph.deployment import Deployment, expect
+
+KILLED = -signal.SIGKILL
+N_VIDEOS = 40
+N_KILLS = 4
+TIMEOUT_SEC = 120
+
+RUN = """
+from clipfarm_assets.definitions import build
+from clipfarm_assets.graph import events
+from clipfarm_assets.graph.platform import Workshop
+from clipfarm_assets.graph.run import Runner
+from clipfarm_assets.settings import load_settings
+from clipfarm_assets.store.object_store import ObjectStore
+import dagster as dg, os
+
+calls = 0
+def kill_at(number):
+    global calls
+    calls += 1
+    if calls == number:
+        os.kill(os.getpid(), 9)
+
+put, materialized, store = ObjectStore.put, events.EventGroup.materialized, events._store
+def put_but_no_identity(self, key, content):
+    if key.endswith(".mp4.identity.json"):
+        kill_at(2)
+    return put(self, key, content)
+def no_booking(self, event, outcome):
+    kill_at(2)
+    materialized(self, event, outcome)
+def no_writing(instance, entries):
+    kill_at(3)
+    store(instance, entries)
+
+{fault}
+settings = load_settings()
+with dg.DagsterInstance.get() as instance:
+    Runner(build(settings), instance, Workshop(settings)).run()
+"""
+BETWEEN_ARTIFACT_AND_IDENTITY = "ObjectStore.put = put_but_no_identity"
+BETWEEN_IDENTITY_AND_BOOKING = "events.EventGroup.materialized = no_booking"
+BEFORE_EVENTS_ARE_WRITTEN = "events._FLUSH_SEC = 0; events._store = no_writing"
+
+
+def whole_artifacts(deployment: Deployment) -> dict[tuple[str, str], Identity]:
+    """What the store proves, each artifact compared with its hash and each vector read."""
+    found: dict[tuple[str, str], Identity] = {}
+    for stage in STAGES:
+        for video_id in deployment.rows:
+            identity = deployment.artifacts.present(stage.key(video_id))
+            if identity is None:
+                continue
+            content = deployment.artifacts.store.get(identity.key or "")
+            assert content is not None and content_sha256(content) == identity.sha256
+            if stage.model:
+                assert np.load(BytesIO(content)).shape == (768,)
+            found[video_id, stage.name] = identity
+    return found
+
+
+def every_video_is_in_one_state_per_stage(deployment: Deployment) -> None:
+    table = ledger_table(deployment.state())
+    assert {name: sum(of.values()) for name, of in count_by_stage(table).items()} == {
+        stage.name: len(deployment.rows) for stage in STAGES
+    }
+    pairs = Counter(zip(table["video_id"].to_pylist(), table["stage"].to_pylist(), strict=True))
+    assert set(pairs.values()) == {1}
+
+
+def booked(deployment: Deployment) -> Counter[tuple[str, str]]:
+    """How often the event log says that a video is materialized in a stage."""
+    found: Counter[tuple[str, str]] = Counter()
+    for stage in STAGES:
+        records = deployment.instance.fetch_materializations(dg.AssetKey(stage.name), limit=10_000).records
+        found.update((record.partition_key or "", stage.name) for record in records)
+    return found
+
+
+def identities_in(folder: Path) -> int:
+    return sum(1 for _ in folder.rglob("*.identity.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [20260101])
+def test_runs_killed_at_random_moments_lose_nothing_and_do_nothing_twice(deployment: Deployment, seed: int) -> None:
+    for number in range(N_VIDEOS):
+        deployment.add(f"v{number:02}", number % 3)
+    deployment.write_csv()
+    deployment.set("CLIPFARM_MAX_TRIES", 10)  # the same video may be at work in several of the killed runs
+    drawn = random.Random(seed)
+    moments = sorted(drawn.sample(range(2, N_VIDEOS * len(STAGES) - 2), N_KILLS))
+    store, command = deployment.folder / "store", [str(Path(sys.executable).parent / "clipfarm"), "run"]
+    finished: dict[tuple[str, str], Identity] = {}
+    for moment in moments:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            deadline = time.monotonic() + TIMEOUT_SEC
+            while identities_in(store) < moment and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(drawn.uniform(0, 0.1))
+            process.kill()
+            assert process.wait() == KILLED, process.stdout.read().decode() if process.stdout else ""
+        dead = [run.run_id for run in unfinished_runs(deployment.instance)]
+        found = whole_artifacts(deployment)
+        assert {key: found[key].made_at for key in finished} == {key: one.made_at for key, one in finished.items()}
+        finished = found
+        every_video_is_in_one_state_per_stage(deployment)
+        assert report_dead_runs(deployment.instance) == dead
+        assert all(deployment.instance.get_run_by_id(r).status is dg.DagsterRunStatus.FAILURE for r in dead)  # type: ignore[union-attr]
+        assert not videos_in_flight(deployment.instance)
+        every_video_is_in_one_state_per_stage(deployment)
+    last = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SEC, check=False)
+    assert last.returncode == 0, last.stdout + last.stderr
+    after = whole_artifacts(deployment)
+    assert {key: (after[key].made_at, after[key].etag) for key in finished} == {
+        key: (identity.made_at, identity.etag) for key, identity in finished.items()
+    }
+    assert {row["status"] for row in deployment.ledger().values()} == {"success"}
+    assert booked(deployment) == Counter(
+        {(video_id, stage.name): 1 for stage in STAGES for video_id in deployment.rows}
+    )
+    again = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SEC, check=False)
+    assert f"Nothing to do: {N_VIDEOS} videos are finished." in again.stdout
+
+
+@pytest.fixture
+def killed(new_deployment: NewDeployment, request: pytest.FixtureRequest) -> Deployment:
+    """Three videos, of which a run that died by the given fault was to make everything."""
+    deployment = new_deployment()
+    for video_id in ("a", "b", "c"):
+        deployment.add(video_id)
+    deployment.write_csv()
+    child = subprocess.run(
+        [sys.executable, "-c", RUN.format(fault=request.param)], capture_output=True, timeout=TIMEOUT_SEC, check=False
+    )
+    assert child.returncode == KILLED, child.stderr.decode()
+    assert os.environ["DAGSTER_HOME"] == str(deployment.home)
+    every_video_is_in_one_state_per_stage(deployment)
+    return deployment
+
+
+def finish(deployment: Deployment) -> None:
+    deployment.run(fan_in=False)
+    assert all(deployment.statuses(video_id) == expect() for video_id in deployment.rows)
+    assert not unfinished_runs(deployment.instance)
+    assert set(booked(deployment).values()) == {1}
+
+
+@pytest.mark.parametrize("killed", [BETWEEN_ARTIFACT_AND_IDENTITY], indirect=True, ids=["fault"])
+def test_an_artifact_whose_identity_was_not_written_is_not_trusted_and_made_again(killed: Deployment) -> None:
+    assert (killed.folder / "store/clipfarm/raw/video/b.mp4").is_file()
+    assert set(whole_artifacts(killed)) == {("a", "raw_video")}
+    first = killed.identity("a", "raw_video")
+    finish(killed)
+    assert killed.identity("a", "raw_video") == first
+
+
+@pytest.mark.parametrize("killed", [BETWEEN_IDENTITY_AND_BOOKING], indirect=True, ids=["fault"])
+def test_an_artifact_that_was_not_booked_is_booked_and_not_made_again(killed: Deployment) -> None:
+    before = whole_artifacts(killed)
+    assert set(before) == {("a", "raw_video"), ("b", "raw_video")}
+    assert not booked(killed)
+    finish(killed)
+    for video_id in ("a", "b"):
+        outcome = killed.outcome(video_id, "raw_video")
+        assert killed.identity(video_id, "raw_video") == before[video_id, "raw_video"]
+        assert outcome is not None and outcome.processed_at == before[video_id, "raw_video"].made_at
+
+
+@pytest.mark.parametrize("killed", [BEFORE_EVENTS_ARE_WRITTEN], indirect=True, ids=["fault"])
+def test_a_dead_run_is_reported_failed_and_what_it_was_at_work_on_shows_as_failed(killed: Deployment) -> None:
+    dead = [run.run_id for run in unfinished_runs(killed.instance)]
+    assert videos_in_flight(killed.instance) == {"a", "b", "c"}
+    assert report_dead_runs(killed.instance) == dead and len(dead) == 1
+    assert not videos_in_flight(killed.instance)
+    run = killed.instance.get_run_by_id(dead[0])
+    assert run is not None and run.status is dg.DagsterRunStatus.FAILURE
+    assert report_dead_runs(killed.instance) == []
+    finish(killed)

@@ -17,7 +17,7 @@ from typing import Literal
 from clipfarm_assets.errors import ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import places, standin
 from clipfarm_assets.models.lock import LockEntry, read_lock
-from clipfarm_assets.models.ref import Modality
+from clipfarm_assets.models.ref import Modality, ModelRef, Origin
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 

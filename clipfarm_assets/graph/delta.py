@@ -23,7 +23,7 @@ _UNTRIED = (Status.PENDING, Status.UPSTREAM_FAILED)
 NO_EVENTS = VideoEvents()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Where a video stands in a stage.
 

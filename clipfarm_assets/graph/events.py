@@ -9,7 +9,7 @@ storage is not an SQL one, both fall back to Dagster's public calls: slower, sam
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.events import (
@@ -38,7 +38,7 @@ _FLUSH_COUNT = 500
 _KEYS_PER_QUERY = 500
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class VideoEvents:
     """The newest events of one video in one stage, by storage id (0 where there is none).
 
@@ -210,21 +210,23 @@ def _read_group(
         .outerjoin(AssetEventTagsTable, (tags.event_id == log.id) & (tags.key == OUTCOME))
         .order_by(log.id)
     )
-    for video_id, kind, event_id, value in connection.execute(query):
-        before = found.get(video_id, VideoEvents())
+    for video_id, kind, event_id, value in connection.execute(query).all():
+        seen = found.get(video_id)
+        if seen is None:
+            seen = found[video_id] = VideoEvents()
         outcome = Outcome.from_json(value) if value and kind != _PLANNED else None
-        found[video_id] = _with_event(before, kind, event_id, outcome, started=value == _STARTED)
+        _take(seen, kind, event_id, outcome, started=value == _STARTED)
 
 
-def _with_event(
-    before: VideoEvents, kind: str, event_id: int, outcome: Outcome | None, *, started: bool
-) -> VideoEvents:
+def _take(seen: VideoEvents, kind: str, event_id: int, outcome: Outcome | None, *, started: bool) -> None:
     """Takes one more event, newer than those before, into account."""
     if kind == _PLANNED:
-        return replace(before, planned_id=event_id, started_id=event_id if started else 0)
+        seen.planned_id, seen.started_id = event_id, event_id if started else 0
+        return
     if outcome is not None:
-        before = replace(before, outcome=outcome, outcome_id=event_id)
-    return replace(before, materialization_id=event_id) if kind == _MATERIALIZED else before
+        seen.outcome, seen.outcome_id = outcome, event_id
+    if kind == _MATERIALIZED:
+        seen.materialization_id = event_id
 
 
 def _read_publicly(instance: dg.DagsterInstance, stage: str, video_ids: Sequence[str] | None) -> dict[str, VideoEvents]:
@@ -235,11 +237,9 @@ def _read_publicly(instance: dg.DagsterInstance, stage: str, video_ids: Sequence
         event = record.event_log_entry.get_dagster_event()
         if event.partition is None or (wanted is not None and event.partition not in wanted):
             continue
-        before = found.get(event.partition, VideoEvents())
         started = (event.message or "").endswith(f": {_STARTED}")
-        found[event.partition] = _with_event(
-            before, event.event_type_value, record.storage_id, _outcome_in_body(event), started=started
-        )
+        seen = found.setdefault(event.partition, VideoEvents())
+        _take(seen, event.event_type_value, record.storage_id, _outcome_in_body(event), started=started)
     return found
 
 

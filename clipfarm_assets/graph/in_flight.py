@@ -8,12 +8,13 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, cast
 
 import dagster as dg
 import psutil
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -27,6 +28,7 @@ DEFER_EVENTS = "dagster/defer_asset_events"  # a run with this tag speaks for it
 PROCESS = "clipfarm/process"
 STALLED = "clipfarm/stalled"  # the platform, not a video, stopped the run: the error's name
 _LONGEST_PAUSE_SEC = 1800.0
+_SUBMITTED_WITHIN = timedelta(minutes=10)
 
 
 def chunk_videos(run: dg.DagsterRun) -> list[str]:
@@ -56,8 +58,17 @@ def videos_in_flight(instance: dg.DagsterInstance) -> set[str]:
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
-    """Runs that wait, start, or work."""
-    return instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
+    """Runs that wait in the queue, start, or work.
+
+    A run that was written down and never submitted, since its process was killed right then, counts for some minutes.
+    """
+    records = instance.get_run_records(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    oldest = datetime.now(UTC) - _SUBMITTED_WITHIN
+    return [
+        record.dagster_run
+        for record in records
+        if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED or record.create_timestamp > oldest
+    ]
 
 
 def mark_process(context: dg.AssetExecutionContext) -> None:

@@ -9,6 +9,7 @@ import dagster as dg
 from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.columns import column_schema
+from clipfarm_assets.graph.in_flight import VIDEOS
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.presentation import markdown_table
 from clipfarm_assets.media.fetch import fingerprint
@@ -39,6 +40,7 @@ def video_metadata(context: dg.AssetExecutionContext, platform: Platform) -> dg.
     read = _csv_fingerprint(workshop)  # taken before the reading: what is appended meanwhile is seen by the next tick
     tables = parse(workshop)
     workshop.save_tables(tables)
+    _add_partitions(context.instance, tables)
     workshop.store.put(READ_KEY, read.encode())
     return dg.MaterializeResult(
         data_version=dg.DataVersion(data_version(tables)),
@@ -52,6 +54,17 @@ def video_metadata(context: dg.AssetExecutionContext, platform: Platform) -> dg.
             "source": workshop.settings.metadata,
         },
     )
+
+
+def _add_partitions(instance: dg.DagsterInstance, tables: MetadataTables) -> None:
+    """A partition for every video that is to be made, so that Dagster's own commands can name it right away."""
+    there = set(instance.get_dynamic_partitions(VIDEOS))
+    columns = (tables.videos[name].to_pylist() for name in ("video_id", "removed", "presence"))
+    wanted = [
+        video_id for video_id, removed, presence in zip(*columns, strict=True) if not removed and presence == "present"
+    ]
+    if new := [video_id for video_id in wanted if video_id not in there]:
+        instance.add_dynamic_partitions(VIDEOS, new)
 
 
 def parse(workshop: Workshop) -> MetadataTables:

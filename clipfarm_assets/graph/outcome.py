@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from functools import lru_cache
 from typing import Any
 
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What happened to one video in one stage: the ledger's columns, less the video and the stage.
 
@@ -50,7 +52,11 @@ class Outcome:
         return cls.from_fields(json.loads(text))
 
     @classmethod
-    def from_fields(cls, values: Mapping[str, Any]) -> "Outcome":
-        fields = dict(values)
-        versions, status = Versions(**fields.pop("versions")), Status(fields.pop("status"))
-        return cls(status=status, versions=versions, **fields)
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Outcome":
+        """The outcome that ``to_fields`` gave; fields that this version does not know are left out."""
+        known = {name: fields[name] for name in _PLAIN_FIELDS if name in fields}
+        return cls(status=Status(fields["status"]), versions=_versions(**fields["versions"]), **known)
+
+
+_PLAIN_FIELDS = tuple(each.name for each in dataclass_fields(Outcome) if each.name not in ("status", "versions"))
+_versions = lru_cache(maxsize=1024)(Versions)  # few of them stand behind very many outcomes

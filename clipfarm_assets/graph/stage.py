@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from clipfarm_assets.metadata.rows import Video, fields_hash
+from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.models.catalog import ModelSet
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.artifacts import Artifacts, Versions
@@ -52,8 +52,5 @@ class Stage:
 
     def source_hash(self, video: Video, data_versions: Mapping[str, str]) -> str:
         """SHA-256 over the fields that shape the input and the data versions of the stages before."""
-        shape = {
-            "fields": fields_hash(video, self.fields),
-            "upstream": {stage.name: data_versions[stage.name] for stage in self.upstream},
-        }
-        return hashlib.sha256(json.dumps(shape, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        shape = [*(getattr(video, name) for name in self.fields), *(data_versions[each.name] for each in self.upstream)]
+        return hashlib.sha256(json.dumps(shape).encode()).hexdigest()

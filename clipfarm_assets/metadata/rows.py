@@ -4,17 +4,14 @@ Text that a row does not give is ``""``, never None, so that a missing column an
 alike. Numbers that a row does not give are None, since 0 is a count.
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 Kind = Literal["video_id", "url", "text", "name", "integer", "seconds", "time", "flag"]
 Presence = Literal["present", "missing"]
-Value = str | int | float | bool | None
 
 MAX_VIDEO_ID = 128
 DEFAULT_TEAM = "default"
@@ -119,21 +116,6 @@ class Video:
     url_fingerprint: str | None = None
     transcript_fingerprint: str | None = None
     presence: Presence = "present"
-
-    def shape(self, names: Sequence[str]) -> dict[str, Value]:
-        """The values of the named fields; ``extra`` cannot be named. Raises ValueError for a name that is no field."""
-        if unknown := set(names) - _SHAPING:
-            raise ValueError(f"A video has no field {', '.join(sorted(unknown))}.")
-        return {name: getattr(self, name) for name in names}
-
-
-_SHAPING = frozenset(each.name for each in fields(Video)) - {"extra"}
-
-
-def fields_hash(video: Video, names: Sequence[str]) -> str:
-    """SHA-256, in hex, of the canonical JSON of the named fields: sorted keys, no white space, UTF-8."""
-    text = json.dumps(video.shape(names), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _SAFE_ID = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_VIDEO_ID}}}")

@@ -158,7 +158,8 @@ class Deployment:
         self.write_csv()
         job = self.definitions.resolve_job_def(read_metadata_job.name)
         assert job.execute_in_process(instance=self.instance).success
-        self.instance.add_dynamic_partitions("videos", list(self.rows))
+        present = [video_id for video_id, row in self.rows.items() if row.get("removed") != "true"]
+        self.instance.add_dynamic_partitions("videos", present)
 
     def materialize(
         self, stages: Sequence[str], video_ids: Sequence[str], *, force: bool = False, by_partitions: bool = False

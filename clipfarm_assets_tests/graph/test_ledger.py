@@ -10,7 +10,7 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from clipfarm_assets.graph.ledger import CSV_KEY, METADATA_STAGE, PARQUET_KEY
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.videos import videos
-from clipfarm_assets.outcomes import Status
+from clipfarm_assets.statuses import Status
 from clipfarm_assets_tests.graph.deployment import Deployment, expect
 
 NAMES = tuple(stage.name for stage in STAGES)
@@ -114,21 +114,16 @@ def test_the_rows_carry_what_the_contract_names(world: Deployment, last: Ledger)
 
 def test_dagsters_partition_statuses_are_those_of_the_contracts_table(world: Deployment, last: Ledger) -> None:
     for stage in NAMES:
-        value = get_and_update_asset_status_cache_value(
-            world.instance, dg.AssetKey(stage), videos, dynamic_partitions_store=world.instance
-        )
+        value = get_and_update_asset_status_cache_value(world.instance, dg.AssetKey(stage), videos)
         assert value is not None
-        shown = {
-            "Materialized": set(value.deserialize_materialized_partition_subsets(videos).get_partition_keys()),
-            "Failed": set(value.deserialize_failed_partition_subsets(videos).get_partition_keys()),
-        }
-        materialized = shown["Materialized"] - shown["Failed"]
+        failed = set(value.deserialize_failed_partition_subsets(videos).get_partition_keys())
+        materialized = set(value.deserialize_materialized_partition_subsets(videos).get_partition_keys()) - failed
         for video_id in world.instance.get_dynamic_partitions("videos"):
             status = Status(last[video_id, stage]["status"])
             if status is Status.MISSING_FROM_METADATA:
                 assert video_id in materialized  # as before
                 continue
-            found = "Failed" if video_id in shown["Failed"] else "Materialized" if video_id in materialized else None
+            found = "Failed" if video_id in failed else "Materialized" if video_id in materialized else None
             assert found == status.meaning.partition, (video_id, stage, status)
 
 
@@ -167,35 +162,29 @@ def test_a_vector_that_was_tampered_with_fails_the_check(deployment: Deployment)
     assert not passed()["manifest_agrees_with_npy"]
 
 
-def test_a_raw_object_that_vanished_is_missing_and_the_next_run_repairs_it(deployment: Deployment) -> None:
+def test_a_raw_object_that_vanished_or_was_tampered_with_is_missing_and_the_next_run_repairs_it(
+    deployment: Deployment,
+) -> None:
     deployment.set("CLIPFARM_RETRY_PAUSE_SEC", 3600)
-    deployment.add("a")
-    deployment.add("b")
+    for video_id in ("vanished", "tampered", "whole"):
+        deployment.add(video_id)
     deployment.run(fan_in=False)
     before = deployment.snapshot()
-    deployment.workshop.store.delete("clipfarm/raw/video/a.mp4")
+    store, wav = deployment.workshop.store, "clipfarm/raw/audio/tampered.wav"
+    store.delete("clipfarm/raw/video/vanished.mp4")
+    store.put(wav, (store.get(wav) or b"")[:-2] + b"\x01\x01")
     deployment.set("CLIPFARM_POOLING", "mean")
-    deployment.run(fan_in=False)
-    row = deployment.ledger()["a", "video_embedding"]
-    assert (row["status"], row["retry_count"]) == ("missing_raw_object", 1)
-    assert deployment.statuses("b") == expect()
-    deployment.set("CLIPFARM_RETRY_PAUSE_SEC", 0)
-    deployment.run(fan_in=False)
-    assert deployment.statuses("a") == expect()
-    assert deployment.workshop.store.get("clipfarm/raw/video/a.mp4") is not None
-    assert deployment.remade_since(before, "a") == {"raw_video", "video_embedding"}
-    assert deployment.remade_since(before, "b") == {"video_embedding"}
-
-
-def test_a_raw_object_that_was_tampered_with_is_not_trusted(deployment: Deployment) -> None:
-    deployment.set("CLIPFARM_RETRY_PAUSE_SEC", 3600)
-    deployment.add("a")
-    deployment.run(fan_in=False)
-    store = deployment.workshop.store
-    store.put("clipfarm/raw/audio/a.wav", (store.get("clipfarm/raw/audio/a.wav") or b"")[:-2] + b"\x01\x01")
     deployment.set("CLIPFARM_MAX_AUDIO_SECONDS", 0.3)
     deployment.run(fan_in=False)
-    assert deployment.statuses("a")["audio_embedding"] == "missing_raw_object"
+    ledger = deployment.ledger()
+    for key in (("vanished", "video_embedding"), ("tampered", "audio_embedding")):
+        assert (ledger[key]["status"], ledger[key]["retry_count"]) == ("missing_raw_object", 1)
+    assert deployment.statuses("whole") == expect()
     deployment.set("CLIPFARM_RETRY_PAUSE_SEC", 0)
     deployment.run(fan_in=False)
-    assert deployment.statuses("a") == expect()
+    embeddings = {"video_embedding", "audio_embedding"}
+    for video_id, repaired in (("vanished", {"raw_video"}), ("tampered", {"raw_audio"}), ("whole", set())):
+        assert deployment.statuses(video_id) == expect()
+        assert deployment.remade_since(before, video_id) == embeddings | repaired
+    assert deployment.artifacts.present("clipfarm/raw/video/vanished.mp4")
+    assert deployment.artifacts.present(wav)

@@ -1,7 +1,9 @@
 """Fixtures of the journeys: a deployment in a temporary folder, and the graph in this process."""
 
+import io
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -22,23 +24,39 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_video(tmp_path_factory.mktemp("clip"), recipe, tone(0.5))
 
 
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
+    """Dagster's databases, empty; to make them takes a second."""
+    empty = Deployment(tmp_path_factory.mktemp("empty"), clip)
+    with empty.instance() as instance:
+        instance.get_runs_count()
+        instance.event_log_storage.get_maximum_record_id()
+        instance.all_instigator_state()
+    return Path(empty.env["CLIPFARM_DAGSTER_STORAGE"])
+
+
 @pytest.fixture
-def deployment(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """An empty deployment; programs that it starts belong to it, this process does not."""
+def deployment(tmp_path: Path, clip: Path, databases: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """A deployment without videos; programs that it starts belong to it, this process does not."""
     for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "deployment"
     folder.mkdir()
-    return Deployment(folder, clip)
+    return Deployment(folder, clip, databases)
 
 
 @pytest.fixture
 def here(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     """The deployment, with this process in its folder and environment."""
+    enter(deployment, monkeypatch)
+    return deployment
+
+
+def enter(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts this process into the deployment's folder and environment."""
     for name, value in deployment.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(deployment.folder)
-    return deployment
 
 
 @pytest.fixture
@@ -48,21 +66,39 @@ def graph(here: Deployment) -> Iterator[Graph]:
         yield Graph(instance, build(load_settings()))
 
 
-@pytest.fixture
-def clipfarm(
-    here: Deployment, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Finished]:
-    """The `clipfarm` command of ``here``, run in this process to spare its start."""
-
-    def run(*arguments: str) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["clipfarm", *arguments])
-        capfd.readouterr()
+def run_clipfarm(*arguments: str) -> Finished:
+    """The `clipfarm` command in this process, to spare its start."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["clipfarm", *arguments])
         try:
             main.app()
             code = 0
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        printed = capfd.readouterr()
-        return Finished(code, printed.out, printed.err)
+    return Finished(code, out.buffer.getvalue().decode(), err.getvalue())  # type: ignore[attr-defined]
 
-    return run
+
+@pytest.fixture
+def clipfarm(here: Deployment) -> Callable[..., Finished]:
+    """The `clipfarm` command of ``here``."""
+    return run_clipfarm
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> tuple[Deployment, Finished]:
+    """`clipfarm run` over two videos of which one has no file; only for tests that leave it as it is."""
+    deployment = Deployment(tmp_path_factory.mktemp("once"), clip)
+    deployment.add_videos(["good", "bad"], without_file=["bad"])
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FOREIGN:
+            patch.delenv(name, raising=False)
+        enter(deployment, patch)
+        return deployment, run_clipfarm("run")
+
+
+@pytest.fixture
+def ran(once: tuple[Deployment, Finished], monkeypatch: pytest.MonkeyPatch) -> tuple[Deployment, Finished]:
+    """The deployment after its first run, with this process in it, and what the run printed."""
+    enter(once[0], monkeypatch)
+    return once

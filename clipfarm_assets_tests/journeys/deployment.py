@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,7 +70,7 @@ class Deployment:
 
     folder: Path
     clip: Path
-    settings: dict[str, str] = field(default_factory=dict)
+    databases: Path | None = None  # empty ones, to spare their making
     _captured: int = 0
 
     def __post_init__(self) -> None:
@@ -78,6 +78,8 @@ class Deployment:
             shutil.copy(PROJECT / name, self.folder / name)
         self.csv.parent.mkdir()
         self.csv.write_text(",".join(COLUMNS) + "\n")
+        if self.databases is not None:
+            shutil.copytree(self.databases, self.env["CLIPFARM_DAGSTER_STORAGE"])
 
     @property
     def csv(self) -> Path:
@@ -101,7 +103,6 @@ class Deployment:
             "CLIPFARM_FILE_CHECK_SEC": "1",
             "HF_HUB_OFFLINE": "1",
             "COLUMNS": "200",
-            **self.settings,
         }
 
     # What a person does to the files
@@ -314,11 +315,6 @@ class Graph:
             run_config=request.run_config, instance=self.instance, asset_selection=selection or None,
             tags=dict(request.tags), raise_on_error=False,
         )  # fmt: skip
-
-    def add_partitions(self) -> None:
-        """The partitions that the sensor asks for, and none of its runs."""
-        self.instance.add_dynamic_partitions(VIDEOS, self.tick("due_videos").partitions)
-        self.cursors.clear()
 
     def queue(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> dg.DagsterRun:
         """A run that waits or works, as the daemon would have made of the request."""

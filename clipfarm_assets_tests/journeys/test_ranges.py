@@ -24,7 +24,6 @@ def ten(here: Deployment, graph: Graph) -> Deployment:
     """Ten videos with partitions; the files of two are not there."""
     here.add_videos(TEN, without_file=BAD)
     graph.materialize("video_metadata")
-    graph.add_partitions()
     return here
 
 
@@ -102,7 +101,6 @@ class TestAVideoThatWasMaterializedAndNowFails:
         self.graph, self.deployment = graph, here
         here.add_videos(TEN[:5])
         graph.materialize("video_metadata")
-        graph.add_partitions()
         assert graph.materialize(CHAIN, "v0", "v4").success
         for stage in self.STAGES:
             assert counts(graph.instance, stage) == {"Materialized": 5}

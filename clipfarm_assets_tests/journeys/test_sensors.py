@@ -1,13 +1,14 @@
 """What the sensors ask for, and when they ask for nothing."""
 
 import time
+from datetime import timedelta
 
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
 from clipfarm_assets.definitions import build
-from clipfarm_assets.graph import sensors
+from clipfarm_assets.graph import in_flight, sensors
 from clipfarm_assets.settings import load_settings
 from clipfarm_assets_tests.journeys.deployment import (
     Deployment,
@@ -32,36 +33,50 @@ def read(here: Deployment, graph: Graph) -> Deployment:
 
 
 class TestWhileARunIsInFlight:
-    @pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+    @pytest.mark.parametrize(
+        "status",
+        [
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+            dg.DagsterRunStatus.CANCELING,
+        ],
+    )
     def test_its_videos_are_not_asked_for_again(
         self, read: Deployment, graph: Graph, status: dg.DagsterRunStatus
     ) -> None:
         asked = graph.tick("due_videos")
         assert asked.videos == [["v1", "v2", "v3"]]
-        assert asked.partitions == ["v1", "v2", "v3"]
-        graph.instance.add_dynamic_partitions("videos", asked.partitions)
         graph.queue(asked.runs[0], status)
         again = graph.tick("due_videos")
         assert not again.runs
         assert "3 videos are in flight" in again.skipped
 
+    def test_a_run_that_was_never_submitted_does_not_hold_its_videos_for_ever(
+        self, read: Deployment, graph: Graph, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = graph.tick("due_videos")
+        graph.queue(asked.runs[0], dg.DagsterRunStatus.NOT_STARTED)
+        assert not graph.tick("due_videos").runs
+        monkeypatch.setattr(in_flight, "_SUBMITTED_WITHIN", timedelta(0))
+        graph.cursors.clear()
+        assert graph.tick("due_videos").videos == [["v1", "v2", "v3"]]
+
     def test_a_new_video_is_asked_for_by_itself(self, read: Deployment, graph: Graph) -> None:
         asked = graph.tick("due_videos")
-        graph.instance.add_dynamic_partitions("videos", asked.partitions)
         graph.queue(asked.runs[0], dg.DagsterRunStatus.STARTED)
         read.add_videos(["v0"])
         graph.obey(graph.tick("new_metadata"))
         assert graph.tick("due_videos").videos == [["v0"]]
 
     def test_what_a_ranged_run_of_a_person_works_on_is_left_alone(self, read: Deployment, graph: Graph) -> None:
-        graph.add_partitions()
         tags = {"dagster/asset_partition_range_start": "v1", "dagster/asset_partition_range_end": "v2"}
         graph.instance.add_run(dg.DagsterRun("__ASSET_JOB", tags=tags, status=dg.DagsterRunStatus.STARTED))
         assert graph.tick("due_videos").videos == [["v3"]]
 
     def test_a_run_that_ended_without_doing_anything_is_asked_for_again(self, read: Deployment, graph: Graph) -> None:
         asked = graph.tick("due_videos")
-        graph.instance.add_dynamic_partitions("videos", asked.partitions)
         run = graph.queue(asked.runs[0], dg.DagsterRunStatus.STARTED)
         assert not graph.tick("due_videos").runs
         graph.instance.report_run_failed(run)
@@ -71,7 +86,6 @@ class TestWhileARunIsInFlight:
         from clipfarm_assets.graph.in_flight import PROCESS, this_process
 
         asked = graph.tick("due_videos")
-        graph.instance.add_dynamic_partitions("videos", asked.partitions)
         run = graph.queue(asked.runs[0], dg.DagsterRunStatus.STARTED)
         graph.instance.add_run_tags(run.run_id, {PROCESS: this_process().rpartition(":")[0] + ":1"})
         assert graph.tick("due_videos").videos == [["v1", "v2", "v3"]]
@@ -84,7 +98,6 @@ def test_a_tick_at_which_nothing_moved_reads_neither_the_store_nor_the_events(
     read: Deployment, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = graph.tick("due_videos")
-    graph.instance.add_dynamic_partitions("videos", asked.partitions)
     graph.queue(asked.runs[0], dg.DagsterRunStatus.STARTED)
     assert "in flight" in graph.tick("due_videos").skipped
 
@@ -104,6 +117,23 @@ def test_the_metadata_is_asked_for_once_and_then_only_when_it_changes(here: Depl
     assert not graph.tick("new_metadata").runs
     here.add_videos(["v2"])
     assert len(graph.tick("new_metadata").runs) == 1
+
+
+def test_reading_the_metadata_adds_the_partitions_of_the_videos_that_are_to_be_made(
+    here: Deployment, graph: Graph
+) -> None:
+    here.add_videos(["v1", "v2"])
+    here.add_rows(["v2"], removed=True)
+    here.add_rows(["../bad"])
+    assert graph.materialize("video_metadata").success
+    assert graph.instance.get_dynamic_partitions("videos") == ["v1"]
+
+
+def test_a_partition_that_is_not_there_is_asked_for_with_the_runs(read: Deployment, graph: Graph) -> None:
+    graph.instance.delete_dynamic_partition("videos", "v2")
+    asked = graph.tick("due_videos")
+    assert asked.partitions == ["v2"]
+    assert asked.videos == [["v1", "v2", "v3"]]
 
 
 def test_videos_whose_order_is_not_that_of_their_partitions_go_in_one_run(read: Deployment, graph: Graph) -> None:

@@ -17,7 +17,7 @@ dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, sensors on
 	@$(BIN)/clipfarm dev
 
 test: $(STAMP) check ## lint, types, layers and tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 slow: $(STAMP) ## the journeys that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from clipfarm_assets.errors import ClipfarmError, MissingRawObject, VideoError
 from clipfarm_assets.graph import in_flight
 from clipfarm_assets.graph.delta import NO_EVENTS
-from clipfarm_assets.graph.events import EventGroup, VideoEvents, read_events
+from clipfarm_assets.graph.events import EventGroup, VideoEvents, forget_cached_status, read_events
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Chunk, Workshop
 from clipfarm_assets.graph.presentation import failure_table, outcome_metadata
@@ -69,6 +69,7 @@ def run_chunk(
         raise
     finally:
         step.events.flush()
+        forget_cached_status(context.instance, stage.name)
     context.log.info(f"{stage.name}: {step.summary()}")
     if failures:
         raise _failure(stage, failures, len(video_ids))
@@ -135,7 +136,8 @@ class _Step:
                 del started[item.video.video_id]
         finally:  # an error of the platform is no fault of the videos that it stopped
             for item in started.values():
-                self._observe(item, Status.PENDING, "The run stopped before this video was finished.")
+                text = "The run stopped before this video was finished."
+                self._observe(item, Status.PENDING, text, self._tries(item))
 
     def _starting(self, todo: Sequence[Item], started: dict[str, Item]) -> Iterator[Item]:
         """Hands out the videos, a few of which are said to be in work, so that few are suspect if the process dies."""
@@ -247,15 +249,19 @@ class _Step:
 
     def _refuse(self, item: Item, error: VideoError, seconds: float = 0.0) -> Outcome:
         """Records a failure; the last of the tries exhausts them."""
-        before = self._seen.get(item.video.video_id, NO_EVENTS).outcome
-        again = before is not None and before.status.failed and before.same_input(item.source_hash, self.versions)
-        tries = (before.retry_count if before and again else 0) + error.status.meaning.costs_try
+        tries = self._tries(item) + error.status.meaning.costs_try
         status, text = error.status, str(error)[:_ERROR_LENGTH]
         if not status.meaning.terminal and status.meaning.costs_try and tries >= self.workshop.settings.max_tries:
             status, text = Status.FAIL_EXHAUSTED, f"{status}: {text}"
         self._count(status)
         self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
         return self._observe(item, status, text, tries, seconds)
+
+    def _tries(self, item: Item) -> int:
+        """Tries that failed with this input before this step."""
+        before = self._seen.get(item.video.video_id, NO_EVENTS).outcome
+        again = before is not None and before.same_input(item.source_hash, self.versions)
+        return before.retry_count if before is not None and again else 0
 
     def _observe(self, item: Item, status: Status, text: str, tries: int = 0, seconds: float = 0.0) -> Outcome:
         outcome = Outcome(

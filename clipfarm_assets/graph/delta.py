@@ -54,13 +54,13 @@ class Work:
 
     Attributes:
         is_retry: something of it has failed before.
-        alone: it may have killed a process, and shares a run with no other.
+        apart: it may have killed a process. After the first death it runs among other suspects, after another alone.
     """
 
     video_id: str
     stages: tuple[str, ...]
     is_retry: bool
-    alone: bool = False
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,11 @@ def work_of(video_id: str, stages: Sequence[Stage], verdicts: Mapping[str, Verdi
         return None
     retried = any(verdicts[name].due and verdicts[name].status.failed for name in taken)
     ordered = tuple(stage.name for stage in stages if stage.name in taken)
-    return Work(video_id, ordered, retried, alone=any(verdicts[name].suspect for name in taken))
+    suspects = [verdicts[name].outcome for name in taken if verdicts[name].suspect]
+    apart = "suspects" if suspects else ""
+    if any(outcome is not None and outcome.retry_count for outcome in suspects):
+        apart = video_id
+    return Work(video_id, ordered, retried, apart)
 
 
 def _follows(verdict: Verdict, stage: Stage, taken: Sequence[str], verdicts: Mapping[str, Verdict]) -> bool:
@@ -142,7 +146,7 @@ def chunks(work: Iterable[Work], size: int) -> Iterator[list[Work]]:
     """Groups videos that need the same stages; retries stay among themselves, so that they stop nobody else."""
     groups: dict[tuple[tuple[str, ...], bool, str], list[Work]] = {}
     for item in work:
-        groups.setdefault((item.stages, item.is_retry, item.video_id if item.alone else ""), []).append(item)
+        groups.setdefault((item.stages, item.is_retry, item.apart), []).append(item)
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]

@@ -146,6 +146,15 @@ def _note_row(storage: SqlEventLogStorage, entry: EventLogEntry, note: str, even
     }
 
 
+def forget_cached_status(instance: dg.DagsterInstance, stage: str) -> None:
+    """Has Dagster count the stage's partitions anew at the next look.
+
+    Its cache reads the newest materialization and the newest plan one after the other. What is materialized between
+    the two, while plans are still being written, stays missing in the UI for good.
+    """
+    instance.wipe_asset_cached_status([dg.AssetKey(stage)])
+
+
 def newest_event_id(instance: dg.DagsterInstance) -> int:
     """The log's highest storage id: whether anything has happened since, in one cheap look."""
     storage = instance.event_log_storage

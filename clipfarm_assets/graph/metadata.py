@@ -12,11 +12,14 @@ from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.in_flight import VIDEOS
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.presentation import markdown_table
+from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.media.fetch import fingerprint
 from clipfarm_assets.metadata.read import file_fingerprint, read_metadata
 from clipfarm_assets.metadata.tables import VIDEOS_SCHEMA, MetadataTables, data_version
 from clipfarm_assets.store.object_store import ObjectStore, copy_out
 
+# What the stages are made from. Another view count is no reason to call every video stale.
+SHAPING = frozenset({"video_id", "removed", "presence", *(name for stage in STAGES for name in stage.fields)})
 READ_KEY = "clipfarm/state/metadata_read.txt"  # the fingerprint of the CSV that the tables come from
 _SHOWN_ROWS = 20
 
@@ -43,7 +46,7 @@ def video_metadata(context: dg.AssetExecutionContext, platform: Platform) -> dg.
     _add_partitions(context.instance, tables)
     workshop.store.put(READ_KEY, read.encode())
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(data_version(tables)),
+        data_version=dg.DataVersion(data_version(tables, SHAPING)),
         metadata={
             "dagster/row_count": tables.videos.num_rows,
             "snapshots": tables.snapshots.num_rows,

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["video_id", "url", "text", "name", "integer", "seconds", "time", "flag"]
 Presence = Literal["present", "missing"]
+Value = str | int | float | bool | None
 
 MAX_VIDEO_ID = 128
 DEFAULT_TEAM = "default"

@@ -9,7 +9,7 @@ Times are ``timestamp[us, UTC]``, counts ``int64``, seconds ``double``; missing 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -106,11 +106,12 @@ def _from_parquet(name: str, content: bytes) -> pa.Table:
     return table.cast(_SCHEMAS[name])  # Parquet names the parts of a map in its own way
 
 
-def data_version(tables: MetadataTables) -> str:
-    """SHA-256, in hex, of everything in ``videos``; the file's lines, order and formatting are not in it."""
-    digest = hashlib.sha256(json.dumps([[f.name, str(f.type)] for f in VIDEOS_SCHEMA]).encode())
+def data_version(tables: MetadataTables, names: Collection[str]) -> str:
+    """SHA-256, in hex, of the named columns of ``videos``, whatever the file's lines, order and formatting."""
+    columns = [field.name for field in VIDEOS_SCHEMA if field.name in names]
+    digest = hashlib.sha256(json.dumps(columns).encode())
     for start in range(0, tables.videos.num_rows, _BLOCK_ROWS):
-        block = tables.videos.slice(start, _BLOCK_ROWS)
+        block = tables.videos.select(columns).slice(start, _BLOCK_ROWS)
         for column in block.columns:
             plain = pc.cast(column, pa.int64()) if column.type == TIME else column
             digest.update(json.dumps(plain.to_pylist(), separators=(",", ":")).encode())

@@ -143,14 +143,19 @@ def test_a_plan_newer_than_the_outcome_is_a_run_that_died_and_due(world: World) 
     assert [name for name, verdict in world.verdicts().items() if verdict.due] == ["raw_audio"]
 
 
-def test_a_step_that_died_at_work_on_a_video_makes_it_suspect_and_its_run_is_its_own(world: World) -> None:
+def test_what_a_dead_step_was_at_work_on_runs_among_suspects_and_after_another_death_alone(world: World) -> None:
     seen = world.events["raw_audio"]["v1"]
     world.events["raw_audio"]["v1"] = replace(seen, planned_id=11, started_id=11)
     assert world.verdicts()["raw_audio"].suspect
     work = work_of("v1", STAGES, world.verdicts())
-    assert work == Work("v1", ("raw_audio", "audio_embedding"), is_retry=False, alone=True)
-    others = [Work(f"w{n}", work.stages, False, alone=n == 1) for n in range(3)]
-    assert sorted(len(chunk) for chunk in chunks([work, *others], 10)) == [1, 1, 2]
+    assert work == Work("v1", ("raw_audio", "audio_embedding"), is_retry=False, apart="suspects")
+    outcome = replace(seen.outcome, status=Status.FAIL, retry_count=1)
+    world.events["raw_audio"]["v1"] = replace(seen, outcome=outcome, planned_id=11, started_id=11)
+    again = work_of("v1", STAGES, world.verdicts())
+    assert again is not None
+    assert again.apart == "v1"
+    others = [Work(f"w{n}", work.stages, False, "suspects" if n < 2 else "") for n in range(5)]
+    assert sorted(len(chunk) for chunk in chunks([again, *others], 10)) == [1, 2, 3]
 
 
 STATUSES_AND_LATER: Mapping[Status, tuple[bool, str]] = {  # of raw_audio: due at once?, and what audio_embedding says

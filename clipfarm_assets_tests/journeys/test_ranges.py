@@ -1,7 +1,11 @@
 """Ranges and single partitions, as `dagster asset materialize` and the UI run them."""
 
+from typing import Any
+
+import dagster as dg
 import pytest
 
+from clipfarm_assets.graph.events import EventGroup
 from clipfarm_assets_tests.journeys.deployment import (
     Deployment,
     Graph,
@@ -49,6 +53,32 @@ def test_a_range_again_makes_only_what_failed(ten: Deployment, graph: Graph) -> 
     after = ten.made_at("raw_video")
     assert {video_id: after[video_id] for video_id in GOOD} == before
     assert set(after) == set(TEN)
+
+
+def test_a_look_at_the_ui_at_the_wrong_moment_of_a_run_hides_no_video_for_good(
+    ten: Deployment, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, looked = type(graph.instance).get_latest_planned_materialization_info, []
+
+    def find_late(instance: dg.DagsterInstance, *arguments: Any, **named: Any) -> Any:
+        looked.append("the newest materialization has been read, the newest plan has not")
+        return find(instance, *arguments, **named) and replace_id(find(instance, *arguments, **named))
+
+    def replace_id(info: Any) -> Any:
+        return type(info)(storage_id=10**9, run_id=info.run_id)
+
+    started = EventGroup.started
+
+    def look_and_start(events: EventGroup, video_ids: Any) -> None:
+        started(events, video_ids)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(graph.instance), "get_latest_planned_materialization_info", find_late)
+            statuses(graph.instance, "raw_video")
+
+    monkeypatch.setattr(EventGroup, "started", look_and_start)
+    graph.materialize("raw_video", TEN[0], TEN[-1])
+    assert looked
+    assert counts(graph.instance, "raw_video") == {"Materialized": 8, "Failed": 2}
 
 
 def test_where_the_first_of_three_stages_fails_the_next_tick_takes_the_good_videos_through(

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 import typer
@@ -11,7 +11,9 @@ from rich.table import Table
 
 from clipfarm_assets.cli import home
 from clipfarm_assets.statuses import Status
-from clipfarm_assets.store.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from clipfarm_assets.graph.platform import Workshop
 
 
 def run(
@@ -42,7 +44,7 @@ def run(
         state = runner.run()
         table = ledger_table(state)
     if runner.report.runs:
-        print_outcome(console, table, workshop.store)
+        print_outcome(console, table, workshop)
         for error in runner.report.errors:
             console.print(f"[red]error[/] {error}", highlight=False, markup=True)
     else:
@@ -57,14 +59,19 @@ def run(
     sys.exit(1 if runner.report.errors else 0)
 
 
-def print_outcome(console: Console, ledger: pa.Table, store: ObjectStore) -> None:
+def print_outcome(console: Console, ledger: pa.Table, workshop: "Workshop") -> None:
     """What was made in each stage, what failed and why, and where the files lie."""
+    from clipfarm_assets.fusion.fused_manifest import fused_counts
     from clipfarm_assets.graph.ledger import count_by_stage
 
-    table = Table("stage", "videos", title="what was made", title_justify="left")
+    store, order = workshop.store, list[str](Status)
+    table = Table("stage", "videos", title="where the videos stand", title_justify="left")
     for stage, of_stage in count_by_stage(ledger).items():
-        ordered = sorted(of_stage.items(), key=lambda pair: list(Status).index(Status(pair[0])))
+        ordered = sorted(of_stage.items(), key=lambda pair: order.index(pair[0]))
         table.add_row(stage, ", ".join(f"{count} {status}" for status, count in ordered))
+    for strategy in workshop.settings.fusion_strategies:
+        fused = fused_counts(store, strategy)
+        table.add_row(f"fused {strategy}", ", ".join(f"{count} {status}" for status, count in fused.items()))
     console.print(table)
     for row in ledger.to_pylist():
         if row["error"]:

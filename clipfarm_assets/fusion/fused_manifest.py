@@ -5,6 +5,7 @@ groups' statistics and read without its neighbours' groups. Vectors are not comp
 column has a dictionary.
 """
 
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from clipfarm_assets.embeddings.manifest import MODALITIES
 from clipfarm_assets.fusion.plan import POINTERS
+from clipfarm_assets.store.object_store import ObjectStore
 
 ROWS_PER_GROUP = 8_192
 _VECTOR_LEAF = "fused.list.element"  # Parquet's path of the one column that holds vectors
@@ -53,6 +55,13 @@ def facts_schema(dim: int) -> pa.Schema:
     """``fused_schema`` without the vectors."""
     schema = fused_schema(dim)
     return schema.remove(schema.get_field_index("fused"))
+
+
+def fused_counts(store: ObjectStore, strategy: str) -> dict[str, int]:
+    """Number of rows of each status; empty where there is no manifest yet."""
+    with store.local_file(fused_key(strategy)) as path:
+        statuses = pq.read_table(path, columns=["status"])["status"].to_pylist() if path else []
+    return dict(Counter(statuses))
 
 
 class FusedWriter:

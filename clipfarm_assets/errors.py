@@ -7,7 +7,7 @@
     ├── MetadataFileError          the CSV as a whole cannot be read: mend the file, the previous state stays
     ├── StoreError                 the object store does not do what it should
     │   ├── StoreUnavailable       no answer, or 5xx: try again later
-    │   ├── StoreAccessDenied      credentials missing or refused: set the AWS variables
+    │   ├── StoreAccessDenied      credentials missing or refused: set the AWS variables, or the rights of the folder
     │   ├── StoreMissing           the bucket or the root folder does not exist: create it
     │   └── StoreFull              no space left: free some
     ├── ModelError
@@ -73,7 +73,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreAccessDenied(StoreError):
-    """The store refuses the credentials."""
+    """The store refuses the credentials, or a local folder this user."""
 
     hint = "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or a role that may read and write there."
 

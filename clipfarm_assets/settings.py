@@ -1,8 +1,10 @@
 """Typed settings, read from the environment and a ``.env`` file when they are used, never at import."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -11,6 +13,8 @@ from clipfarm_assets.errors import ConfigurationError
 
 Profile = Literal["auto", "real", "stand-in"]
 FusionStrategy = Literal["concat", "sum_pool", "max_pool"]
+
+_ONE_SLASH = re.compile(r"[a-z][a-z0-9+.-]*:/(?!/)", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
@@ -33,7 +37,7 @@ class Settings(BaseSettings):
     )
     num_frames: int = Field(16, ge=1, le=256, description="Frames sampled from a video.")
     max_audio_seconds: float = Field(90.0, gt=0, description="Seconds of sound that the audio model hears.")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps, cuda or cuda:N.")
     fusion_strategies: Annotated[tuple[FusionStrategy, ...], NoDecode] = Field(
         ("concat", "sum_pool", "max_pool"), min_length=1, description="Which fused manifests to make, commas between."
     )
@@ -80,18 +84,44 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
+    @field_validator("fusion_strategies")
+    @classmethod
+    def _once_each(cls, value: tuple[FusionStrategy, ...]) -> tuple[FusionStrategy, ...]:
+        return tuple(dict.fromkeys(value))
+
     @field_validator("store")
     @classmethod
-    def _known_scheme(cls, value: str) -> str:
-        scheme, separator, rest = value.partition("://")
-        if separator and (scheme not in {"file", "s3"} or not rest):
-            raise ValueError("must be a folder, file:///… or s3://bucket/prefix")
-        return value
+    def _store_place(cls, value: str) -> str:
+        return _place(value, "a folder, file:///… or s3://bucket/prefix")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_place(cls, value: str) -> str:
+        value = _place(value, "a path, file:///… or s3://bucket/file.csv")
+        return unquote(urlsplit(value).path) if value.startswith("file://") else value
 
     @cached_property
     def store_url(self) -> str:
         """The store as a URL; a relative folder is taken from the current directory."""
         return self.store if "://" in self.store else Path(self.store).absolute().as_uri()
+
+
+def _place(value: str, allowed: str) -> str:
+    """A path with its ``~`` expanded, or a file:/// or s3:// URL as it is; ValueError for anything else."""
+    value = value.strip()
+    if not value or _ONE_SLASH.match(value):
+        raise ValueError(f"must be {allowed}" + (", with two slashes after the colon" if value else ", not empty"))
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        try:
+            return str(Path(value).expanduser())
+        except RuntimeError:
+            raise ValueError("has a ~ whose home folder is not known") from None
+    if scheme not in {"file", "s3"} or not rest:
+        raise ValueError(f"must be {allowed}")
+    if scheme == "file" and not rest.startswith("/"):
+        raise ValueError("names a host: write file:///… with three slashes and the whole path")
+    return value
 
 
 def load_settings(**overrides: object) -> Settings:

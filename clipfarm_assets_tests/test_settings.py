@@ -60,6 +60,66 @@ def test_the_store_is_a_url_or_a_folder(monkeypatch: pytest.MonkeyPatch, value: 
     assert load_settings().store_url == url
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "not empty"),
+        ("  ", "not empty"),
+        ("file://data/store", "file:///"),
+        ("file://", "must be"),
+        ("s3:/bucket/prefix", "two slashes"),
+        ("file:/data", "two slashes"),
+        ("s3://", "must be"),
+        ("https://example.org/store", "must be"),
+        ("~no-such-user-of-this-machine/x", "home folder"),
+    ],
+)
+@pytest.mark.parametrize("name", ["CLIPFARM_STORE", "CLIPFARM_METADATA"])
+def test_a_place_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=rf"{name}: .*{said}"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("file:///x/a%20file.csv", "/x/a file.csv"),
+        ("~/file.csv", "/home/ann/file.csv"),
+        ("data/file.csv", "data/file.csv"),
+        ("s3://bucket/file.csv", "s3://bucket/file.csv"),
+    ],
+)
+def test_the_metadata_is_a_plain_path_or_in_s3(monkeypatch: pytest.MonkeyPatch, value: str, place: str) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("CLIPFARM_METADATA", value)
+    assert load_settings().metadata == place
+
+
+def test_the_store_may_lie_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("CLIPFARM_STORE", "~/a store")
+    assert load_settings().store_url == "file:///home/ann/a%20store"
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:11"])
+def test_a_device_is_named_as_torch_does(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    monkeypatch.setenv("CLIPFARM_DEVICE", device)
+    assert load_settings().device == device
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:", "cuda:x", "cpu:0:0", "cpu\n"])
+def test_another_device_is_refused(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    monkeypatch.setenv("CLIPFARM_DEVICE", device)
+    with pytest.raises(ConfigurationError, match="CLIPFARM_DEVICE"):
+        load_settings()
+
+
+def test_fusion_strategies_are_made_once_each_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPFARM_FUSION_STRATEGIES", "max_pool,concat,max_pool")
+    assert load_settings().fusion_strategies == ("max_pool", "concat")
+
+
 def test_fusion_strategies_are_given_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPFARM_FUSION_STRATEGIES", "concat, max_pool")
     assert load_settings().fusion_strategies == ("concat", "max_pool")

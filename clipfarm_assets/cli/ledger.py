@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clipfarm_assets.cli import home
@@ -75,7 +76,9 @@ def _print(rows: pa.Table) -> None:
     for name in shown:
         table.add_column(name, no_wrap=name != "error")
     for row in rows.select(shown).to_pylist():
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in shown), style=_style(row["status"]))
+        table.add_row(
+            *("" if row[name] is None else escape(str(row[name])) for name in shown), style=_style(row["status"])
+        )
     console.print(table)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clipfarm_assets.graph.platform import Workshop
@@ -22,11 +23,11 @@ def list_() -> None:
     resolved = _workshop().models
     table = Table("modality", "model", "revision", "licence", "from", title=f"profile: {resolved.profile}")
     for ref in (resolved.video, resolved.audio, resolved.text):
-        table.add_row(ref.modality, ref.name, ref.revision, ref.licence, ref.origin)
+        table.add_row(*(escape(value) for value in (ref.modality, ref.name, ref.revision, ref.licence, ref.origin)))
     console = Console()
     console.print(table)
     for reason in resolved.reasons:
-        console.print(reason, highlight=False)
+        console.print(reason, highlight=False, markup=False)
 
 
 @models.command()
@@ -76,7 +77,7 @@ def golden(
     rows = check_golden(workshop.models, workshop.settings, workshop.store, sample=sample)
     table = Table("model", "sample", "cosine", "outcome")
     for row in rows:
-        table.add_row(*(str(value) for value in (row.model, row.sample, row.cosine, row.outcome)))
+        table.add_row(*(escape(str(value)) for value in (row.model, row.sample, row.cosine, row.outcome)))
     Console().print(table)
     if any(row.outcome == "drift" for row in rows):
         sys.exit(1)
@@ -89,7 +90,7 @@ def _workshop() -> Workshop:
 def _show(rows: Sequence[FileRow]) -> None:
     table = Table("model", "file", "status", "note")
     for row in rows:
-        table.add_row(row.model, row.file, row.status, row.note)
+        table.add_row(*(escape(value) for value in (row.model, row.file, row.status, row.note)))
     Console().print(table)
     if any(row.status == "mismatch" for row in rows):
         sys.exit(1)

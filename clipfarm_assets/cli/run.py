@@ -2,11 +2,14 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
+import psutil
 import pyarrow as pa
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clipfarm_assets.cli import home
@@ -15,8 +18,14 @@ from clipfarm_assets.statuses import Status
 if TYPE_CHECKING:
     from clipfarm_assets.graph.platform import Workshop
 
+_SHOWN_ERRORS = 20
+
 
 def run(
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Look at every artifact in the store; make again what is lost."),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log.")] = False,
 ) -> None:
     """Takes everything that is due through the whole graph, and says what came of it.
@@ -26,10 +35,10 @@ def run(
     Videos that failed are told at the end and do not make the command fail; it exits with 1 where a stage could not
     do its work at all, such as a store that does not answer.
     """
-    started = time.monotonic()
     console = Console()
-    with home.instance() as instance:
+    with home.only_run(), home.instance() as instance:
         from clipfarm_assets.definitions import build
+        from clipfarm_assets.graph import progress
         from clipfarm_assets.graph.ledger import ledger_table
         from clipfarm_assets.graph.platform import Workshop
         from clipfarm_assets.graph.run import Runner
@@ -38,15 +47,17 @@ def run(
         settings = load_settings()
         workshop = Workshop(settings)
         for line in workshop.models.reasons:
-            console.print(line, highlight=False)
+            console.print(line, highlight=False, markup=False)
         level = "INFO" if verbose else "CRITICAL"
-        runner = Runner(build(settings), instance, workshop, lambda text: console.print(f"[dim]·[/] {text}"), level)
-        state = runner.run()
+        progress.use_terminal()
+        runner = Runner(
+            build(settings), instance, workshop, lambda text: console.print(f"[dim]·[/] {escape(text)}"), level
+        )
+        state = runner.run(verify=verify)
         table = ledger_table(state)
     if runner.report.runs:
         print_outcome(console, table, workshop)
-        for error in runner.report.errors:
-            console.print(f"[red]error[/] {error}", highlight=False, markup=True)
+        _print_some(console, [f"[red]error[/] {escape(error)}" for error in runner.report.errors])
     else:
         stuck = sum(any(not v.finished for v in of_video.values()) for of_video in state.verdicts.values())
         console.print(f"Nothing to do: {len(state.verdicts) - stuck} videos are finished.")
@@ -54,7 +65,8 @@ def run(
             console.print(
                 f"Waiting for a change, or for the pause before the next try: {stuck}. See `clipfarm ledger --failed`."
             )
-    console.print(f"{time.monotonic() - started:.0f} s. {workshop.models.reasons[0]}", highlight=False)
+    seconds = time.time() - psutil.Process().create_time()  # with the imports: what the user has waited
+    console.print(f"{seconds:.0f} s. {escape(workshop.models.reasons[0])}", highlight=False)
     console.print("See it in the Dagster UI: `make dev`, then http://127.0.0.1:3000/asset-groups", highlight=False)
     sys.exit(1 if runner.report.errors else 0)
 
@@ -73,9 +85,22 @@ def print_outcome(console: Console, ledger: pa.Table, workshop: "Workshop") -> N
         fused = fused_counts(store, strategy)
         table.add_row(f"fused {strategy}", ", ".join(f"{count} {status}" for status, count in fused.items()))
     console.print(table)
-    for row in ledger.to_pylist():
-        if row["error"]:
-            console.print(f"[red]{row['video_id'] or '?'}[/] {row['stage']}: {row['status']}: {row['error']}")
+    errors = [row for row in ledger.to_pylist() if row["error"]]
+    _print_some(
+        console,
+        [
+            f"[red]{escape(row['video_id'] or '?')}[/] {row['stage']}: {row['status']}: {escape(row['error'])}"
+            for row in errors
+        ],
+    )
     console.print("Where the files lie:")
     for name in ("raw", "embeddings", "fused", "state"):
-        console.print(f"  {name:<11}{store.location(f'clipfarm/{name}')}", highlight=False, soft_wrap=True)
+        where = escape(store.location(f"clipfarm/{name}"))
+        console.print(f"  {name:<11}{where}", highlight=False, soft_wrap=True)
+
+
+def _print_some(console: Console, lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN_ERRORS]:
+        console.print(line, highlight=False)
+    if (more := len(lines) - _SHOWN_ERRORS) > 0:
+        console.print(f"… and {more} more: `clipfarm ledger --failed`", highlight=False)

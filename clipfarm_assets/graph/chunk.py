@@ -19,7 +19,7 @@ import dagster as dg
 from tqdm import tqdm
 
 from clipfarm_assets.errors import ClipfarmError, MissingRawObject, VideoError
-from clipfarm_assets.graph import in_flight
+from clipfarm_assets.graph import in_flight, progress
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.events import EventGroup, VideoEvents, forget_cached_status, read_events
 from clipfarm_assets.graph.outcome import Outcome
@@ -207,7 +207,14 @@ class _Step:
 
     def _timed(self, results: Iterator[Result], total: int) -> Iterator[tuple[Item, Made | VideoError, float]]:
         """The results with the wall seconds that each took, under a progress bar."""
-        bar = tqdm(total=total, desc=self.stage.name, unit="video", disable=None if total else True, leave=False)
+        bar = tqdm(
+            total=total,
+            desc=self.stage.name,
+            unit="video",
+            file=progress.stream,
+            disable=progress.stream is None,
+            leave=False,
+        )
         with bar:
             while True:
                 started = time.monotonic()
@@ -230,13 +237,15 @@ class _Step:
             seen.outcome is None
             or not seen.outcome.status.materialized
             or not seen.outcome.same_input(item.source_hash, self.versions)
+            or seen.outcome.store_id != self.workshop.store_id
             or seen.planned_id > seen.outcome_id
         )
 
     def _book(self, item: Item, identity: Identity, seconds: float, picture: bytes | None = None) -> None:
         outcome = Outcome(
             status=identity.status, source_hash=item.source_hash, versions=self.versions, processed_at=identity.made_at,
-            run_id=self.context.run.run_id, data_version=identity.data_version, artifact_key=identity.key,
+            run_id=self.context.run.run_id, store_id=self.workshop.store_id, data_version=identity.data_version,
+            artifact_key=identity.key,
             etag=identity.etag, embedding_dim=identity.embedding_dim, duration_sec=round(seconds, 3),
         )  # fmt: skip
         event = dg.AssetMaterialization(
@@ -267,7 +276,7 @@ class _Step:
         outcome = Outcome(
             status=status, source_hash=item.source_hash, versions=self.versions,
             processed_at=datetime.now(UTC).isoformat(timespec="microseconds"), run_id=self.context.run.run_id,
-            error=text, retry_count=tries, duration_sec=round(seconds, 3),
+            store_id=self.workshop.store_id, error=text, retry_count=tries, duration_sec=round(seconds, 3),
         )  # fmt: skip
         self._seen[item.video.video_id] = replace(
             self._seen.get(item.video.video_id, NO_EVENTS), outcome=outcome, started_id=0

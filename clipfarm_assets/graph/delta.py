@@ -65,11 +65,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Rule:
-    """Code and models as they are now, by stage, the settings, and the time."""
+    """Code and models as they are now, by stage, the settings, the time, and the store in use."""
 
     versions: Mapping[str, Versions]
     settings: Settings
     now: datetime
+    store_id: str
 
     def judge(
         self, video: Video, stages: Sequence[Stage], events: Mapping[str, Mapping[str, VideoEvents]]
@@ -84,6 +85,8 @@ class Rule:
 
     def _verdict(self, video: Video, stage: Stage, seen: VideoEvents, before: Mapping[str, Verdict]) -> Verdict:
         outcome, versions = seen.outcome, self.versions[stage.name]
+        if outcome is not None and outcome.store_id != self.store_id:
+            outcome = None  # it speaks of another store, or of this one before it was emptied
         data_versions = {}
         for read in stage.upstream:
             upstream = before[read.name]

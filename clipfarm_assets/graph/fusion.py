@@ -13,6 +13,7 @@ from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.embeddings import AUDIO_EMBEDDING, TEXT_EMBEDDING, VIDEO_EMBEDDING
+from clipfarm_assets.graph.fan_in import SEEN, newest_input
 from clipfarm_assets.graph.platform import Platform
 from clipfarm_assets.graph.presentation import markdown_table, picture_markdown
 from clipfarm_assets.graph.stage import Stage
@@ -41,7 +42,7 @@ def embedding_manifest(context: dg.AssetExecutionContext, platform: Platform) ->
     One Parquet file a modality: `clipfarm/embeddings/{video,audio,text}_manifest.parquet`, sorted by `video_id`.
     """
     emit_own_events(context)
-    workshop = platform.open()
+    workshop, seen = platform.open(), newest_input(context.instance)
     state = read_state(context.instance, workshop, STAGES)
     infos = {modality: write_manifest(workshop.store, modality, _rows(state, modality)) for modality in MODALITIES}
     statuses = sorted({status for info in infos.values() for status in info.by_status})
@@ -50,6 +51,7 @@ def embedding_manifest(context: dg.AssetExecutionContext, platform: Platform) ->
         data_version=dg.DataVersion("-".join(info.sha256[:16] for info in infos.values())),
         metadata={
             "dagster/row_count": sum(info.rows for info in infos.values()),
+            SEEN: seen,
             "by_modality": dg.MetadataValue.md(markdown_table(["modality", "dim", *statuses], rows)),
             **{name: dg.MetadataValue.path(workshop.store.location(info.key)) for name, info in infos.items()},
         },
@@ -107,7 +109,7 @@ def fused_manifest(
     before anything is written, unless the run says `accept_new_dimensions`.
     """
     emit_own_events(context)
-    workshop = platform.open()
+    workshop, seen = platform.open(), newest_input(context.instance)
     manifests = {modality: read_manifest(workshop.store, modality) for modality in MODALITIES}
     reports = build_fused(
         workshop.store, workshop.settings.fusion_strategies, manifests,
@@ -119,6 +121,7 @@ def fused_manifest(
         data_version=dg.DataVersion("-".join(report.data_version[:16] for report in reports)),
         metadata={
             "dagster/row_count": reports[0].rows,
+            SEEN: seen,
             "by_strategy": dg.MetadataValue.md(_reports_table(reports)),
             "picture": dg.MetadataValue.md(picture_markdown(_bars(reports[0].by_status))),
             **{r.strategy: dg.MetadataValue.path(workshop.store.location(r.key)) for r in reports},

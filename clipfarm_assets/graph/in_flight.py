@@ -28,6 +28,7 @@ DEFER_EVENTS = "dagster/defer_asset_events"  # a run with this tag speaks for it
 PROCESS = "clipfarm/process"
 STALLED = "clipfarm/stalled"  # the platform, not a video, stopped the run: the error's name
 _LONGEST_PAUSE_SEC = 1800.0
+_CLOCK_DRIFT_SEC = 5.0  # a process's start is told relative to the machine's, which clocks correct
 _SUBMITTED_WITHIN = timedelta(minutes=10)
 
 
@@ -124,6 +125,7 @@ def _is_dead(process: str) -> bool:
         return False  # not noted yet, or another machine's: its own daemon watches it
     try:
         found = psutil.Process(int(parts[1]))
-        return f"{found.create_time():.0f}" != parts[2] or found.status() == psutil.STATUS_ZOMBIE
+        another = abs(found.create_time() - float(parts[2])) > _CLOCK_DRIFT_SEC
+        return another or bool(found.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

@@ -13,6 +13,7 @@ from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.events import forget_cached_status
+from clipfarm_assets.graph.fan_in import SEEN, newest_input
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Platform
 from clipfarm_assets.graph.presentation import markdown_table
@@ -135,6 +136,7 @@ def ledger(context: dg.AssetExecutionContext, platform: Platform) -> dg.Material
     `clipfarm ledger` prints the same rows, always as they are now.
     """
     emit_own_events(context)
+    seen = newest_input(context.instance)
     for stage in STAGES:  # all is quiet now: whatever a look at the UI cached in the middle of a run is counted anew
         forget_cached_status(context.instance, stage.name)
     workshop = platform.open()
@@ -147,6 +149,7 @@ def ledger(context: dg.AssetExecutionContext, platform: Platform) -> dg.Material
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": table.num_rows,
+            SEEN: seen,
             "by_stage": dg.MetadataValue.md(markdown_table(["stage", *statuses], rows)),
             "parquet": dg.MetadataValue.path(workshop.store.location(PARQUET_KEY)),
         }

@@ -9,12 +9,12 @@ import dagster as dg
 from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.columns import column_schema
-from clipfarm_assets.graph.in_flight import VIDEOS
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.presentation import markdown_table
 from clipfarm_assets.graph.stages import STAGES
+from clipfarm_assets.graph.videos import add_videos
 from clipfarm_assets.media.fetch import fingerprint
-from clipfarm_assets.metadata.read import file_fingerprint, read_metadata
+from clipfarm_assets.metadata.read import MISSING, file_fingerprint, read_metadata
 from clipfarm_assets.metadata.tables import VIDEOS_SCHEMA, MetadataTables, data_version
 from clipfarm_assets.store.object_store import ObjectStore, copy_out
 
@@ -61,13 +61,11 @@ def video_metadata(context: dg.AssetExecutionContext, platform: Platform) -> dg.
 
 def _add_partitions(instance: dg.DagsterInstance, tables: MetadataTables) -> None:
     """A partition for every video that is to be made, so that Dagster's own commands can name it right away."""
-    there = set(instance.get_dynamic_partitions(VIDEOS))
     columns = (tables.videos[name].to_pylist() for name in ("video_id", "removed", "presence"))
     wanted = [
         video_id for video_id, removed, presence in zip(*columns, strict=True) if not removed and presence == "present"
     ]
-    if new := [video_id for video_id in wanted if video_id not in there]:
-        instance.add_dynamic_partitions(VIDEOS, new)
+    add_videos(instance, wanted)
 
 
 def parse(workshop: Workshop) -> MetadataTables:
@@ -102,14 +100,18 @@ def csv_change(workshop: Workshop) -> str | None:
 
 
 def changed_files(workshop: Workshop) -> list[str]:
-    """The local media and sidecars whose size or time is another than when the metadata was read."""
+    """The local media and sidecars whose size or time is another than when the metadata was read.
+
+    One that is not there now is no change: a disk that is not mounted must not take finished videos away.
+    """
     tables = workshop.tables()
     if tables is None:
         return []
     changed = []
     for name, stamp in (("url", "url_fingerprint"), ("transcript_path", "transcript_fingerprint")):
         pairs = zip(tables.videos[name].to_pylist(), tables.videos[stamp].to_pylist(), strict=True)
-        changed += [f for f, before in pairs if before is not None and fingerprint(f, workshop.base_folder) != before]
+        looks = ((name, before, fingerprint(name, workshop.base_folder)) for name, before in pairs if before)
+        changed += [name for name, before, now in looks if now not in (before, MISSING)]
     return changed
 
 

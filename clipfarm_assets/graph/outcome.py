@@ -16,6 +16,7 @@ class Outcome:
     """What happened to one video in one stage: the ledger's columns, less the video and the stage.
 
     Attributes:
+        store_id: of the store that holds the artifact; another store knows nothing of it.
         data_version: of what the stage has for the video; None where it has nothing.
         etag: the store's own, of the artifact.
         embedding_dim: length of the vector, where the artifact is one.
@@ -35,6 +36,7 @@ class Outcome:
     error: str | None = None
     retry_count: int = 0
     duration_sec: float = 0.0
+    store_id: str = ""
 
     def same_input(self, source_hash: str, versions: Versions) -> bool:
         """Whether the outcome speaks of this input, made by this code and model."""

@@ -19,19 +19,22 @@ def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> 
 
     A crash in between leaves partitions or outcomes by which the next tick finds the rest.
     """
-    artifacts = platform.open().artifacts
+    workshop = platform.open()
+    artifacts = workshop.artifacts
+    rows = workshop.videos(chunk.videos)
+    video_ids = [video_id for video_id in chunk.videos if video_id in rows and rows[video_id].removed]
     for stage in reversed(STAGES):
         events = EventGroup(context, stage.name)
-        for video_id in chunk.videos:
+        for video_id in video_ids:
             stage.forget(artifacts, video_id)
             now = datetime.now(UTC).isoformat(timespec="microseconds")
-            outcome = Outcome(Status.REMOVED, "", Versions(""), now, context.run.run_id)
+            outcome = Outcome(Status.REMOVED, "", Versions(""), now, context.run.run_id, store_id=workshop.store_id)
             metadata = {"status": outcome.status.value, OUTCOME: dg.MetadataValue.json(outcome.to_fields())}
             events.observed(dg.AssetObservation(stage.name, partition=video_id, metadata=metadata), outcome)
         events.flush()
-    for video_id in chunk.videos:
+    for video_id in video_ids:
         context.instance.delete_dynamic_partition(VIDEOS, video_id)
-    context.log.info(f"Removed {len(chunk.videos)} videos.")
+    context.log.info(f"Removed {len(video_ids)} videos.")
 
 
 @dg.job(executor_def=dg.in_process_executor, tags={"dagster/max_retries": "0"})

@@ -12,13 +12,15 @@ import dagster as dg
 
 from clipfarm_assets.graph.delta import Work, chunks
 from clipfarm_assets.graph.events import newest_outcome_id
-from clipfarm_assets.graph.in_flight import PROCESS, VIDEOS, report_dead_runs, this_process
-from clipfarm_assets.graph.jobs import FAN_IN, chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
+from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
+from clipfarm_assets.graph.in_flight import PROCESS, report_dead_runs, this_process
+from clipfarm_assets.graph.jobs import chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
 from clipfarm_assets.graph.metadata import changed_files, csv_change
 from clipfarm_assets.graph.platform import Workshop
 from clipfarm_assets.graph.removal import forget_videos
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state
+from clipfarm_assets.graph.videos import add_videos
 
 
 @dataclass
@@ -48,18 +50,24 @@ class Runner:
         self._loggers = {"loggers": {"console": {"config": {"log_level": log_level}}}}
         self.report = Report()
 
-    def run(self) -> State:
-        """Does everything that is due; returns where every video stands then."""
+    def run(self, *, verify: bool = False) -> State:
+        """Does everything that is due; returns where every video stands then.
+
+        With ``verify`` every video is taken through every stage: steps leave alone what the store proves, and make
+        again what is lost or broken there.
+        """
         report_dead_runs(self._instance)
         self._read_metadata()
         state = self._state()
         if state.removable:
             self._say(f"removing {len(state.removable)} videos")
             self._execute(forget_videos.name, chunk_config(state.removable))
-        self._instance.add_dynamic_partitions(VIDEOS, state.new)
+        add_videos(self._instance, state.new)
         done: set[Work] = set()
-        while work := [item for item in self._state().work(STAGES) if item not in done]:
+        while work := [item for item in self._work(verify) if item not in done]:
             for chunk in chunks(work, self._workshop.settings.chunk_size):
+                if self.report.errors:  # the platform does not work: the next run takes up the rest
+                    return self._state()
                 self._say(f"{len(chunk)} videos: {', '.join(chunk[0].stages)}")
                 request = chunk_request(chunk)
                 self._execute(process_videos.name, request.run_config, request.asset_selection, request.tags)
@@ -68,6 +76,15 @@ class Runner:
             self._say("manifests, fused vectors, ledger")
             self._execute(fan_in.name, {})
         return self._state()
+
+    def _work(self, verify: bool) -> list[Work]:
+        state = self._state()
+        due = state.work(STAGES)
+        if not verify:
+            return due
+        names = tuple(stage.name for stage in STAGES)
+        finished = (v for v, of in state.verdicts.items() if all(verdict.finished for verdict in of.values()))
+        return due + [Work(v, names, is_retry=False) for v in finished if v not in state.in_flight]
 
     def _state(self) -> State:
         return read_state(self._instance, self._workshop, STAGES)
@@ -80,8 +97,7 @@ class Runner:
             self._execute(read_metadata_job.name, {})
 
     def _is_stale(self) -> bool:
-        names = (*(stage.name for stage in STAGES), "video_metadata")
-        return newest_outcome_id(self._instance, names) > newest_outcome_id(self._instance, FAN_IN[-1:])
+        return newest_input(self._instance) > oldest_seen(self._instance)
 
     def _execute(
         self,
@@ -99,8 +115,18 @@ class Runner:
         self.report.runs += 1
         if not result.success:
             failed = result.get_step_failure_events()
+            if any(_name(event) == "DagsterExecutionInterruptedError" for event in failed):
+                raise KeyboardInterrupt
             self.report.failed += 1
             self.report.errors += [_reason(e) for e in failed if e.step_failure_data.user_failure_data is None]
+
+
+def _name(event: dg.DagsterEvent) -> str:
+    """The class of the error behind a failed step."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return (error.cls_name if error else None) or ""
 
 
 def _reason(event: dg.DagsterEvent) -> str:

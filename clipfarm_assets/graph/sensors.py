@@ -10,9 +10,10 @@ import dagster as dg
 
 from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.graph.delta import chunks
-from clipfarm_assets.graph.events import newest_event_id, newest_outcome_id
+from clipfarm_assets.graph.events import newest_event_id
+from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
 from clipfarm_assets.graph.in_flight import report_dead_runs, stalled_until, unfinished_runs
-from clipfarm_assets.graph.jobs import FAN_IN, chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
+from clipfarm_assets.graph.jobs import chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
 from clipfarm_assets.graph.metadata import changed_files, csv_change
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.removal import forget_videos
@@ -20,8 +21,8 @@ from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state
 from clipfarm_assets.graph.videos import videos
 
-_STAGE_NAMES = tuple(stage.name for stage in STAGES)
 _STALLED_PAUSE_SEC = 300.0
+_LONGEST_WAIT_SEC = 1800.0
 
 
 @dataclass
@@ -32,6 +33,7 @@ class _Memory:
     checked_at: float = 0.0
     event_id: int = -1
     next_due: float = 0.0
+    since: float = 0.0
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Memory":
@@ -122,21 +124,31 @@ def _requests(state: State, workshop: Workshop, unfinished: int) -> Iterable[dg.
     description="Asks for the manifests, the fused vectors and the ledger when a stage is newer than they are.",
 )  # fmt: skip
 def fan_in_due(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
-    """Waits for quiet: no unfinished run, and nothing new for `CLIPFARM_FAN_IN_QUIET_SEC`."""
+    """Waits for quiet: no unfinished run, and nothing new for `CLIPFARM_FAN_IN_QUIET_SEC`; half an hour at most."""
     workshop, instance = platform.open(), context.instance
     memory = _Memory.read(context.cursor)
-    newest = newest_outcome_id(instance, (*_STAGE_NAMES, "video_metadata"))
-    made = newest_outcome_id(instance, FAN_IN[-1:])
-    if newest <= made:
-        return dg.SensorResult(skip_reason="The manifests are newer than every stage.")
+    newest, seen = newest_input(instance), oldest_seen(instance)
+    if newest <= seen:
+        return dg.SensorResult(skip_reason="The manifests are newer than every stage.", cursor=_Memory().write())
+    if memory.asked_for and seen >= int(memory.asked_for):
+        memory.next_due = 0.0  # what was asked for last has been done
     if newest != memory.event_id:
-        memory = _Memory(event_id=newest, checked_at=_now())
-    quiet = _now() - memory.checked_at
+        memory.event_id, memory.checked_at, memory.since = newest, _now(), memory.since or _now()
+    quiet, waited = _now() - memory.checked_at, _now() - memory.since
+    if _is_running(instance, fan_in.name):
+        return dg.SensorResult(skip_reason="The manifests are being made.", cursor=memory.write())
+    if waited > _LONGEST_WAIT_SEC and _now() >= memory.next_due:
+        return _ask_for_fan_in(memory)
     if unfinished_runs(instance):
         return dg.SensorResult(skip_reason="Runs are still working.", cursor=memory.write())
     if quiet < workshop.settings.fan_in_quiet_sec or _now() < memory.next_due:
         return dg.SensorResult(skip_reason="Waiting for quiet.", cursor=memory.write())
-    memory.next_due = _now() + _STALLED_PAUSE_SEC  # a fan-in that fails is not asked for at every tick
+    return _ask_for_fan_in(memory)
+
+
+def _ask_for_fan_in(memory: _Memory) -> dg.SensorResult:
+    memory.next_due, memory.since = _now() + _STALLED_PAUSE_SEC, 0.0  # one that fails is not asked for at every tick
+    memory.asked_for = str(memory.event_id)
     return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=memory.write())
 
 

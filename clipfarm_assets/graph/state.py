@@ -69,7 +69,7 @@ def read_state(
     videos = list(videos_from_table(metadata.videos))
     events = {stage.name: read_events(instance, stage.name) for stage in stages}
     versions = {stage.name: stage.versions(workshop.settings, lambda: workshop.models) for stage in stages}
-    rule = Rule(versions, workshop.settings, now or datetime.now(UTC))
+    rule = Rule(versions, workshop.settings, now or datetime.now(UTC), workshop.store_id)
     verdicts = {
         video.video_id: rule.judge(video, stages, events)
         for video in videos

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from clipfarm_assets.errors import SourceForbidden, SourceFormat, SourceNetwork, SourceUnavailable
 from clipfarm_assets.media import http_source, site_source
 from clipfarm_assets.media.download import CHUNK_BYTES, Fetched, FetchOptions, Sink, shown
+from clipfarm_assets.metadata.read import MISSING
 
 __all__ = ["FetchOptions", "Fetched", "fetch", "fingerprint"]
 
@@ -52,14 +53,14 @@ def fetch(url: str, folder: Path, options: FetchOptions) -> Fetched:
 
 
 def fingerprint(url_or_path: str, base_folder: Path) -> str | None:
-    """``size-mtime_ns`` of a local file, which changes when it does; ``missing`` without one; None for other places."""
+    """``size-mtime_ns`` of a local file, which changes when it does; MISSING without one; None for other places."""
     local = _local_path(url_or_path, base_folder)
     if local is None:
         return None
     try:
         stat = local.stat()
     except OSError:
-        return "missing"
+        return MISSING
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 

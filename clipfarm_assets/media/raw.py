@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from clipfarm_assets.attempts import attempt, raw_file
-from clipfarm_assets.errors import NoAudioTrack
+from clipfarm_assets.errors import NoAudioTrack, SourceError
 from clipfarm_assets.media.audio import write_wav
 from clipfarm_assets.media.containers import to_mp4
 from clipfarm_assets.media.download import FetchOptions
@@ -94,7 +94,11 @@ def _extract_transcript(item: Item, folder: Path, sources: Sources) -> Made:
 def _transcript(item: Item, folder: Path, sources: Sources) -> Transcript:
     video = item.video
     if video.transcript_path:
-        sidecar = fetch(video.transcript_path, folder, sources.options).path
+        try:
+            sidecar = fetch(video.transcript_path, folder, sources.options).path
+        except SourceError as error:
+            hint = "Check the row's transcript_path; it is tried again three times."
+            raise type(error)(error.what, hint=hint) from None
         return parse_transcript(sidecar.read_bytes(), Path(video.transcript_path).name)
     with raw_file(item, "raw_video", sources.store) as path:
         if (found := from_subtitle_stream(path)) is not None:

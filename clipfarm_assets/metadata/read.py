@@ -26,6 +26,7 @@ from clipfarm_assets.metadata.tables import SNAPSHOTS_SCHEMA, TEXT, VIDEOS_SCHEM
 
 _BATCH_ROWS = 1_024
 _UTF8_MARK = b"\xef\xbb\xbf"
+MISSING = "missing"  # the fingerprint of a local file that is not there
 _OTHER_FORMATS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
@@ -75,7 +76,9 @@ def read_metadata(
     videos = _latest(snapshots)
     if previous is not None:
         videos = _with_vanished(videos, previous.videos, quarantine)
-    return MetadataTables(_with_fingerprints(videos, fingerprint), snapshots, quarantine)
+    return MetadataTables(
+        _with_fingerprints(videos, fingerprint, previous.videos if previous else None), snapshots, quarantine
+    )
 
 
 def _read_rows(stream: BinaryIO) -> tuple[pa.Table, pa.Table]:
@@ -151,12 +154,24 @@ def _with_vanished(videos: pa.Table, previous: pa.Table, quarantine: pa.Table) -
     return both.take(pc.sort_indices(both["video_id"]))
 
 
-def _with_fingerprints(videos: pa.Table, fingerprint: Callable[[str], str | None]) -> pa.Table:
-    """``videos`` with fresh fingerprints where they are present; missing ones keep their old ones."""
-    present = videos["presence"].to_pylist()
+def _with_fingerprints(
+    videos: pa.Table, fingerprint: Callable[[str], str | None], previous: pa.Table | None
+) -> pa.Table:
+    """``videos`` with fresh fingerprints where they are present; vanished rows keep their old ones.
+
+    A file that is MISSING now keeps the fingerprint that it had under the same name: what was made of it is still
+    right, and a disk that is not mounted must not take it away.
+    """
     for column, of in (("url_fingerprint", "url"), ("transcript_fingerprint", "transcript_path")):
-        rows = zip(present, videos[of].to_pylist(), videos[column].to_pylist(), strict=True)
-        fresh = [(fingerprint(name) if name else None) if here == "present" else old for here, name, old in rows]
+        known: dict[tuple[str, str], str | None] = {}
+        if previous is not None:
+            named = zip(previous["video_id"].to_pylist(), previous[of].to_pylist(), strict=True)
+            known = dict(zip(named, previous[column].to_pylist(), strict=True))
+        rows = zip(*(videos[name].to_pylist() for name in ("presence", "video_id", of, column)), strict=True)
+        fresh = []
+        for presence, video_id, name, old in rows:
+            now = old if presence != "present" else fingerprint(name) if name else None
+            fresh.append((known.get((video_id, name)) or now) if now == MISSING else now)
         at = VIDEOS_SCHEMA.get_field_index(column)
         videos = videos.set_column(at, VIDEOS_SCHEMA.field(column), pa.array(fresh, TEXT))
     return videos.combine_chunks()

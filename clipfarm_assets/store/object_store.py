@@ -4,6 +4,7 @@ obstore does the work; what differs between its backends is hidden here: an abse
 delete, listings are sorted, a put is whole or absent, and every failure is one of ``errors.StoreError``.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -30,6 +31,8 @@ _READ_CHUNK_BYTES = 16 * 1024**2
 _SWEEP_AGE_SEC = 600.0  # a write that is under way touches its file far more often
 _DENIED = (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError, PermissionError)
 _DENIED_SIGNS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "credentials")
+_DENIED_LOCALLY = re.compile(r"os error (1|13|30)\b")  # EPERM, EACCES, EROFS
+_TEMPORARY_NAME = re.compile(r"#\d+(?=[:\s\"']|$)")
 _TORN_PUT = re.compile(r"#\d+$")  # what a killed local put leaves beside its key
 
 
@@ -161,13 +164,16 @@ class ObjectStore:
         text, what = str(error), f"Could not {action} in {self.url}"
         if "NoSuchBucket" in text:
             return StoreMissing(f"{what}: the bucket does not exist.")
+        if self.root is not None and (isinstance(error, PermissionError) or _DENIED_LOCALLY.search(text)):
+            reason = "the file system is read-only" if "os error 30" in text else "permission denied"
+            return StoreAccessDenied(f"{what}: {reason}.", hint=_folder_hint(self.root))
         if isinstance(error, _DENIED):
             return StoreAccessDenied(f"{what}: access denied.")
         if any(sign in text for sign in _DENIED_SIGNS):
             return StoreAccessDenied(f"{what}: the credentials are missing or refused.")
         if "No space left" in text or "os error 28" in text:
             return StoreFull(f"{what}: no space left.")
-        return StoreUnavailable(f"{what}: {_reason(text)}.")
+        return StoreUnavailable(f"{what}: {_TEMPORARY_NAME.sub('', _reason(text))}.")
 
 
 def open_store(
@@ -187,6 +193,9 @@ def open_store(
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
+                what = f"The folder {root} cannot be made: {error.strerror}."
+                raise StoreAccessDenied(what, hint=_folder_hint(root)) from error
             raise StoreMissing(f"The folder {root} cannot be made: {error.strerror}.") from error
         return ObjectStore(LocalStore(root), url, root)
     return ObjectStore(_s3(parts.netloc, parts.path.strip("/"), session, endpoint, region), url, None)
@@ -218,6 +227,10 @@ def _s3(bucket: str, prefix: str, session: "boto3.Session | None", endpoint: str
     )
 
 
+def _folder_hint(root: Path) -> str:
+    return f"Give this user the right to read and write in {root}, or correct CLIPFARM_STORE."
+
+
 def _mtime(path: Path) -> float:
     try:
         return path.stat().st_mtime
@@ -230,9 +243,10 @@ def _info(meta: Any) -> ObjectInfo:
 
 
 def _reason(text: str) -> str:
-    """The backend's own words: no body of the server's (it may repeat key ids), no query (it may be signed)."""
+    """The backend's own words: no body of the server's (it may repeat key ids), no signed query, no user of a URL."""
     words, _, body = text.partition("<")
     first = words.strip().splitlines()[0].rstrip(": ") if words.strip() else "no reason given"
+    first = re.sub(r"://[^/\s]*@", "://***@", first)
     code = re.search(r"<Code>(\w{1,64})</Code>", "<" + body)
     return re.sub(r"\?[^\s\")]+", "?…", first)[:300].rstrip(".") + (f": {code[1]}" if code else "")
 

@@ -53,7 +53,7 @@ class World:
 
     @property
     def rule(self) -> Rule:
-        return Rule(self.versions, Settings(_env_file=None), NOW)
+        return Rule(self.versions, Settings(_env_file=None), NOW, "store")
 
     def verdicts(self) -> dict[str, Verdict]:
         return self.rule.judge(self.video, STAGES, self.events)
@@ -63,7 +63,9 @@ class World:
         verdict = self.verdicts()[stage]
         assert verdict.source_hash is not None
         when = str(more.pop("processed_at", NOW.isoformat()))
-        outcome = Outcome(status, verdict.source_hash, self.versions[stage], when, "run", data_version, **more)  # type: ignore[arg-type]
+        outcome = Outcome(
+            status, verdict.source_hash, self.versions[stage], when, "run", data_version, store_id="store", **more
+        )  # type: ignore[arg-type]
         self.events[stage] = {
             self.video.video_id: VideoEvents(outcome, outcome_id=10, materialization_id=10, planned_id=5, started_id=5)
         }
@@ -211,7 +213,7 @@ def test_the_pause_grows_fivefold_with_every_try_that_costs_one() -> None:
     settings = Settings(_env_file=None, retry_pause_sec=60)
 
     def pause(status: Status, tries: int) -> float:
-        outcome = Outcome(status, "", Versions("1"), NOW.isoformat(), "run", retry_count=tries)
+        outcome = Outcome(status, "", Versions("1"), NOW.isoformat(), "run", retry_count=tries, store_id="store")
         return (next_try(outcome, settings) - NOW).total_seconds()
 
     assert [pause(Status.FAIL, tries) for tries in (1, 2, 3)] == [60, 300, 1500]

@@ -4,12 +4,14 @@ The command line's `clipfarm run` reads the metadata, handles whatever is due, a
 same delta rule and leaves the same events as runs that a sensor starts.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
+from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.graph.delta import Work, chunks
 from clipfarm_assets.graph.events import newest_outcome_id
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
@@ -95,6 +97,8 @@ class Runner:
         if unread or not newest_outcome_id(self._instance, ["video_metadata"]):
             self._say("reading the metadata")
             self._execute(read_metadata_job.name, {})
+        if self.report.errors and self._workshop.tables() is None:
+            raise ClipfarmError(f"The metadata could not be read. {self.report.errors[-1]}", hint="Mend the CSV.")
 
     def _is_stale(self) -> bool:
         return newest_input(self._instance) > oldest_seen(self._instance)
@@ -134,5 +138,5 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    text = error.message.strip() if error else ""
+    text = re.sub(r"^clipfarm_assets\.errors\.\w+: ", "", error.message.strip()) if error else ""
     return f"{event.step_key}: {text.splitlines()[0] if text else 'failed'}"

@@ -141,7 +141,9 @@ def fan_in_due(context: dg.SensorEvaluationContext, platform: Platform) -> dg.Se
         return _ask_for_fan_in(memory)
     if unfinished_runs(instance):
         return dg.SensorResult(skip_reason="Runs are still working.", cursor=memory.write())
-    if quiet < workshop.settings.fan_in_quiet_sec or _now() < memory.next_due:
+    if _now() < memory.next_due:
+        return dg.SensorResult(skip_reason="The last fan-in failed; waiting for some minutes.", cursor=memory.write())
+    if quiet < workshop.settings.fan_in_quiet_sec:
         return dg.SensorResult(skip_reason="Waiting for quiet.", cursor=memory.write())
     return _ask_for_fan_in(memory)
 

@@ -16,6 +16,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)  # read once, from whoever imported it first
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "CLIPFARM_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     load._loaded.clear()

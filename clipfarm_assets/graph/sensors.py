@@ -134,24 +134,24 @@ def fan_in_due(context: dg.SensorEvaluationContext, platform: Platform) -> dg.Se
         memory.next_due = 0.0  # what was asked for last has been done
     if newest != memory.event_id:
         memory.event_id, memory.checked_at, memory.since = newest, _now(), memory.since or _now()
-    quiet, waited = _now() - memory.checked_at, _now() - memory.since
-    if _is_running(instance, fan_in.name):
-        return dg.SensorResult(skip_reason="The manifests are being made.", cursor=memory.write())
-    if waited > _LONGEST_WAIT_SEC and _now() >= memory.next_due:
-        return _ask_for_fan_in(memory)
-    if unfinished_runs(instance):
-        return dg.SensorResult(skip_reason="Runs are still working.", cursor=memory.write())
-    if _now() < memory.next_due:
-        return dg.SensorResult(skip_reason="The last fan-in failed; waiting for some minutes.", cursor=memory.write())
-    if quiet < workshop.settings.fan_in_quiet_sec:
-        return dg.SensorResult(skip_reason="Waiting for quiet.", cursor=memory.write())
-    return _ask_for_fan_in(memory)
-
-
-def _ask_for_fan_in(memory: _Memory) -> dg.SensorResult:
-    memory.next_due, memory.since = _now() + _STALLED_PAUSE_SEC, 0.0  # one that fails is not asked for at every tick
-    memory.asked_for = str(memory.event_id)
+    if reason := _why_wait(instance, memory, workshop.settings.fan_in_quiet_sec):
+        return dg.SensorResult(skip_reason=reason, cursor=memory.write())
+    # One that fails is not asked for at every tick.
+    memory.next_due, memory.since, memory.asked_for = _now() + _STALLED_PAUSE_SEC, 0.0, str(memory.event_id)
     return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=memory.write())
+
+
+def _why_wait(instance: dg.DagsterInstance, memory: _Memory, quiet_sec: float) -> str | None:
+    """Why the fan-in is not asked for yet; after the longest wait neither runs nor news hold it back."""
+    if _is_running(instance, fan_in.name):
+        return "The manifests are being made."
+    if _now() < memory.next_due:
+        return "The last fan-in failed; waiting for some minutes."
+    if _now() - memory.since > _LONGEST_WAIT_SEC:
+        return None
+    if unfinished_runs(instance):
+        return "Runs are still working."
+    return "Waiting for quiet." if _now() - memory.checked_at < quiet_sec else None
 
 
 def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:

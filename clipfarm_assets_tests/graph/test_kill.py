@@ -13,9 +13,12 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
+from dagster_aws.s3 import S3Resource
 
 from clipfarm_assets.graph.in_flight import report_dead_runs, unfinished_runs, videos_in_flight
+from clipfarm_assets.graph.jobs import process_videos
 from clipfarm_assets.graph.ledger import count_by_stage, ledger_table
+from clipfarm_assets.graph.platform import Platform
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.store.artifacts import Identity, content_sha256
 from clipfarm_assets_tests.graph.conftest import NewDeployment
@@ -186,3 +189,35 @@ def test_an_artifact_that_was_not_booked_is_booked_and_not_made_again(killed: De
         outcome = killed.outcome(video_id, "raw_video")
         assert killed.identity(video_id, "raw_video") == before[video_id, "raw_video"]
         assert outcome is not None and outcome.processed_at == before[video_id, "raw_video"].made_at
+
+
+@pytest.mark.parametrize("killed", [BETWEEN_ARTIFACT_AND_IDENTITY], indirect=True, ids=["fault"])
+def test_the_next_tick_of_the_sensor_reports_the_dead_run_and_asks_for_the_rest(killed: Deployment) -> None:
+    dead = [run.run_id for run in unfinished_runs(killed.instance)]
+    asked = _tick(killed)
+    run = killed.instance.get_run_by_id(dead[0])
+    assert run is not None and run.status is dg.DagsterRunStatus.FAILURE
+    assert sorted(video for request in asked for video in _videos(request)) == ["a", "b"]
+    job = killed.definitions.resolve_job_def(process_videos.name)
+    for request in asked:
+        assert job.execute_in_process(
+            run_config=request.run_config, instance=killed.instance, tags=request.tags,
+            asset_selection=list(request.asset_selection or []),
+        ).success  # fmt: skip
+    assert all(killed.statuses(video_id) == expect() for video_id in killed.rows)
+    assert _tick(killed) == []
+
+
+def _tick(deployment: Deployment) -> list[dg.RunRequest]:
+    definitions = deployment.definitions
+    with dg.build_sensor_context(
+        deployment.instance,
+        definitions=definitions,
+        sensor_name="due_videos",
+        resources={"platform": Platform(s3=S3Resource())},
+    ) as context:
+        return list(definitions.resolve_sensor_def("due_videos").evaluate_tick(context).run_requests or [])
+
+
+def _videos(request: dg.RunRequest) -> list[str]:
+    return request.run_config["resources"]["chunk"]["config"]["videos"]

@@ -34,5 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
+benchmark: $(STAMP) ## ratios measured side by side, and one plot; ARGS chooses benchmarks by name
+	$(BIN)/python -m benchmarks $(ARGS)
+
 clean: ## removes the virtual environment; your data stays
 	rm -rf $(VENV)

@@ -111,9 +111,13 @@ class DimensionMismatch(ClipfarmError):
 
 
 class VideoError(ClipfarmError):
-    """One video's outcome in one stage. ``status`` is what the ledger says."""
+    """One video's outcome in one stage. ``status`` is what the ledger says.
+
+    ``seconds`` are the wall seconds of the work, where a worker has measured them.
+    """
 
     status = Status.FAIL
+    seconds: float | None = None
 
 
 class UnsupportedMedia(VideoError):

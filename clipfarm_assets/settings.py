@@ -1,5 +1,6 @@
 """Typed settings, read from the environment and a ``.env`` file when they are used, never at import."""
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,11 @@ Profile = Literal["auto", "real", "stand-in"]
 FusionStrategy = Literal["concat", "sum_pool", "max_pool"]
 
 _ONE_SLASH = re.compile(r"[a-z][a-z0-9+.-]*:/(?!/)", re.IGNORECASE)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Settings(BaseSettings):
@@ -43,6 +49,15 @@ class Settings(BaseSettings):
     )
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process", description="How a run's steps execute; one process spares each step its start."
+    )
+    workers: int = Field(default_factory=usable_cores, ge=1, description="Processes that decode and infer; one a core.")
+    worker_memory_bytes: int = Field(
+        4 * 1024**3, ge=256 * 1024**2, description="Memory that one of them may take; what asks for more fails alone."
+    )
+    video_timeout_sec: float = Field(
+        600.0,
+        gt=0,
+        description="Longest work on one video in one stage; four seconds more for each of its own, and its download.",
     )
     chunk_size: int = Field(200, ge=1, le=10_000, description="Videos in one run.")
     max_chunks_per_tick: int = Field(20, ge=1, description="Runs requested by one tick of the sensor.")

@@ -7,21 +7,31 @@ VideoMAE has no CLS token: position 0, which the default pooling ``first_token``
 two frames. ``mean`` averages over all positions.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfarm_assets.attempts import attempt, raw_file
+from clipfarm_assets.attempts import attempt, limits_of, made_in_workers, raw_file, timed
 from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
-from clipfarm_assets.models.load import LoadedModel, load_video_model
+from clipfarm_assets.errors import VideoError
+from clipfarm_assets.models.load import LoadedModel, device_of, load_video_model, weights_folder
 from clipfarm_assets.models.ref import ModelRef
 from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.artifacts import Json, Made
 from clipfarm_assets.store.object_store import ObjectStore
+from clipfarm_assets.workers.messages import Limits
+from clipfarm_assets.workers.pool import in_workers
 
+Pixels = NDArray[np.float32]
+
+_BATCH = 32
 _VIDEOMAE = "transformers.VideoMAEModel"
 
 
@@ -31,24 +41,26 @@ def preprocess_version(ref: ModelRef, settings: Settings) -> str:
     return f"{shape.format(settings.num_frames)};pooling={settings.pooling}"
 
 
-class VideoEncoder:
-    """A video model with its preprocessing.
+@dataclass(frozen=True)
+class Preprocessor:
+    """What happens to a video before its model: small, and picklable for the workers, unlike the model.
 
     Attributes:
-        dim: length of its vectors (768 for VideoMAE base).
-        num_frames: frames that are sampled from a video; resampled where the model is built for another number.
+        processor: of transformers.
+        num_frames: frames that are sampled from a video.
+        built_for: frames that the model takes; None where it takes any number.
+        input_name: what the model calls the pixels.
     """
 
-    def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
-        self.ref = loaded.ref
-        self.preprocess_version = preprocess_version(loaded.ref, settings)
-        self.dim = int(loaded.model.config.hidden_size)
-        self.num_frames = settings.num_frames
-        self._loaded = loaded
-        self._pooling = settings.pooling
+    processor: Any
+    num_frames: int
+    built_for: int | None
+    input_name: str
 
-    def embed(self, images: Sequence[NDArray[np.uint8]]) -> Vector:
-        """One video's vector: float32, (dim,), L2-normalised.
+    def pixels(self, images: Sequence[NDArray[np.uint8]]) -> Pixels:
+        """What the model takes of one video: float32, (1, frames, 3, height, width).
+
+        A processor made for stills calls a video's pixels by another name than the model.
 
         Args:
             images: RGB uint8 (height, width, 3), upright, in the order of time.
@@ -56,26 +68,57 @@ class VideoEncoder:
         Raises:
             ValueError: there is no image.
         """
-        import torch
-
         if not len(images):
             raise ValueError("A video without frames has no embedding.")
-        with torch.inference_mode():
-            states = self._loaded.model(**self._inputs(images)).last_hidden_state
-            pooled = states[:, 0] if self._pooling == "first_token" else states.mean(1)
-        return l2_normalize(pooled[0].float().cpu().numpy())
+        chosen = [images[index] for index in frame_choice(len(images), self.built_for)]
+        processed = self.processor(chosen, return_tensors="pt")
+        pixels = processed[self.input_name] if self.input_name in processed else next(iter(processed.values()))
+        return np.asarray(pixels, np.float32)
 
-    def _inputs(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
-        """What the model takes. A processor made for stills calls a video's pixels by another name than the model."""
-        model = self._loaded.model
-        chosen = [images[index] for index in frame_choice(len(images), _frames_built_for(model.config))]
-        processed = self._loaded.processor(chosen, return_tensors="pt")
-        name = model.main_input_name
-        pixels = processed[name] if name in processed else next(iter(processed.values()))
-        inputs = {name: pixels.to(self._loaded.device)}
-        if model.config.model_type == "vjepa2":
+
+class VideoEncoder:
+    """A video model with its preprocessing.
+
+    Attributes:
+        dim: length of its vectors (768 for VideoMAE base).
+        num_frames: frames that are sampled from a video; resampled where the model is built for another number.
+        preprocessor: what comes before the model.
+    """
+
+    def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
+        config = loaded.model.config
+        self.ref = loaded.ref
+        self.preprocess_version = preprocess_version(loaded.ref, settings)
+        self.dim = int(config.hidden_size)
+        self.num_frames = settings.num_frames
+        self.preprocessor = Preprocessor(
+            loaded.processor, settings.num_frames, _frames_built_for(config), loaded.model.main_input_name
+        )
+        self._loaded = loaded
+        self._pooling = settings.pooling
+
+    def embed(self, images: Sequence[NDArray[np.uint8]]) -> Vector:
+        """One video's vector: float32, (dim,), L2-normalised; ``images`` as ``Preprocessor.pixels`` takes them.
+
+        Raises:
+            ValueError: there is no image.
+        """
+        return self.embed_pixels([self.preprocessor.pixels(images)])[0]
+
+    def embed_pixels(self, videos: Sequence[Pixels]) -> list[Vector]:
+        """The vector of each of several preprocessed videos; in bfloat16 where the device is a CUDA one."""
+        import torch
+
+        device = self._loaded.device
+        pixels = torch.from_numpy(np.concatenate(videos)).to(device)
+        inputs: dict[str, Any] = {self.preprocessor.input_name: pixels}
+        if self._loaded.model.config.model_type == "vjepa2":
             inputs["skip_predictor"] = True  # the predictor adds nothing to the encoder's states
-        return inputs
+        in_bfloat16 = torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda"))
+        with torch.inference_mode(), in_bfloat16:
+            states = self._loaded.model(**inputs).last_hidden_state
+            pooled = states[:, 0] if self._pooling == "first_token" else states.mean(1)
+        return [l2_normalize(each) for each in pooled.float().cpu().numpy()]
 
 
 def load_video_encoder(ref: ModelRef, settings: Settings, store: ObjectStore | None) -> VideoEncoder:
@@ -90,28 +133,96 @@ def frame_choice(given: int, wanted: int | None) -> list[int]:
     return [int(index) for index in np.linspace(0, given - 1, wanted).round()]
 
 
-def embed_videos(items: Iterable[Item], *, store: ObjectStore, encoder: VideoEncoder) -> Iterator[Result]:
-    """Embeds each item's ``raw_video``, one at a time: an item is taken when the result before it was.
+def embed_videos(
+    items: Iterable[Item], *, ref: ModelRef, settings: Settings, store: ObjectStore, in_batches: bool | None = None
+) -> Iterator[Result]:
+    """Embeds each item's ``raw_video``, in the order in which they are done.
+
+    On a CPU each worker decodes and infers, one video at a time: batches gain nothing there, and processes of one
+    thread waste nothing. On an accelerator the workers decode and preprocess, and this process runs the model over
+    batches of what they send.
+
+    Args:
+        in_batches: which of the two; None: as the device asks for.
 
     Raises:
-        StoreError, ModelError: the platform fails; what is wrong with one video is yielded as its ``VideoError``.
+        StoreError, ModelError: the platform fails; what is wrong with one video is yielded as its ``VideoError``. A
+            model that cannot be loaded is an error before an item is taken.
     """
-    for item in items:
-        yield item, attempt(_made, item, store, encoder)
+    if ref.origin != "stand-in":
+        weights_folder(ref, settings, store)  # fetched once, here: what starts threads cannot be forked
+    limits = limits_of(settings)
+    if not (device_of(settings) != "cpu" if in_batches is None else in_batches):
+        return made_in_workers(items, partial(_embedding, ref, settings, store), limits)
+    return _embed_in_batches(items, load_video_encoder(ref, settings, store), store, limits)
+
+
+def _embedding(ref: ModelRef, settings: Settings, store: ObjectStore) -> Callable[[Item], Made | VideoError]:
+    """The whole of the work, by a model that the workers share."""
+    encoder = load_video_encoder(ref, settings, store)
+    return lambda item: attempt(_made, item, store, encoder)
 
 
 def _made(item: Item, store: ObjectStore, encoder: VideoEncoder) -> Made:
+    ready = _preprocessed(item, store, encoder.preprocessor)
+    return ready.made(encoder.embed_pixels([ready.pixels])[0])
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """One video on its way from a worker into a batch."""
+
+    pixels: Pixels
+    details: dict[str, Json]
+
+    def made(self, vector: Vector) -> Made:
+        return Made(to_npy(vector), details={"embedding_dim": vector.size, **self.details})
+
+
+def _embed_in_batches(
+    items: Iterable[Item], encoder: VideoEncoder, store: ObjectStore, limits: Limits
+) -> Iterator[Result]:
+    preprocessed = in_workers(items, partial(_preprocessing, store, encoder.preprocessor), limits)
+    while batch := list(islice(preprocessed, _BATCH)):
+        began = time.monotonic()
+        ready = [outcome for _, outcome, _ in batch if isinstance(outcome, _Ready)]
+        vectors = iter(_vectors(encoder, ready))
+        share_sec = (time.monotonic() - began) / len(batch)
+        for item, outcome, seconds in batch:
+            result = outcome if isinstance(outcome, VideoError) else _joined(outcome, next(vectors))
+            yield item, timed(result, seconds + share_sec)
+
+
+def _vectors(encoder: VideoEncoder, ready: Sequence[_Ready]) -> list[Vector | VideoError]:
+    """All at once, and one at a time where that fails, so that one video's trouble is its own."""
+    if not ready:
+        return []
+    together = attempt(encoder.embed_pixels, [each.pixels for each in ready])
+    if not isinstance(together, VideoError):
+        return [*together]
+    alone = [attempt(encoder.embed_pixels, [each.pixels]) for each in ready]
+    return [each if isinstance(each, VideoError) else each[0] for each in alone]
+
+
+def _joined(ready: _Ready, vector: Vector | VideoError) -> Made | VideoError:
+    return vector if isinstance(vector, VideoError) else ready.made(vector)
+
+
+def _preprocessing(store: ObjectStore, preprocessor: Preprocessor) -> Callable[[Item], _Ready | VideoError]:
+    return lambda item: attempt(_preprocessed, item, store, preprocessor)
+
+
+def _preprocessed(item: Item, store: ObjectStore, preprocessor: Preprocessor) -> _Ready:
     from clipfarm_assets.media.frames import sample_frames
 
     with raw_file(item, "raw_video", store) as path:
-        frames = sample_frames(path, encoder.num_frames)
+        frames = sample_frames(path, preprocessor.num_frames)
     details: dict[str, Json] = {
-        "embedding_dim": encoder.dim,
         "frames_in_video": frames.n_frames,
         "frames_substituted": frames.substituted,
         "last_frame_sec": round(frames.times_sec[-1], 3),
     }
-    return Made(to_npy(encoder.embed(frames.images)), details=details)
+    return _Ready(preprocessor.pixels(frames.images), details)
 
 
 def _frames_built_for(config: Any) -> int | None:

@@ -54,8 +54,7 @@ def video_embedding(context: dg.AssetExecutionContext, platform: Platform, chunk
     shop = platform.open()
 
     def make(items: Iterable[Item]) -> Iterator[Result]:
-        encoder = video.load_video_encoder(shop.models.video, shop.settings, shop.store)
-        return video.embed_videos(items, store=shop.store, encoder=encoder)
+        return video.embed_videos(items, ref=shop.models.video, settings=shop.settings, store=shop.store)
 
     run_chunk(context, VIDEO_EMBEDDING, shop, chunk, make)
 

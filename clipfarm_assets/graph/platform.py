@@ -1,39 +1,20 @@
 """What every asset works with, opened once a process: settings, the store, the models, the metadata."""
 
-import re
 import uuid
-from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import boto3
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-from botocore.exceptions import (
-    BotoCoreError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
 from dagster_aws.s3 import S3Resource
-from obstore.exceptions import BaseError
 from pydantic import Field
 
-from clipfarm_assets.errors import (
-    ClipfarmError,
-    ConfigurationError,
-    SourceForbidden,
-    SourceNetwork,
-    SourceUnavailable,
-    StoreAccessDenied,
-    StoreMissing,
-    StoreUnavailable,
-)
-from clipfarm_assets.media.download import CHUNK_BYTES, FetchOptions
+from clipfarm_assets.attempts import limits_of
+from clipfarm_assets.errors import ClipfarmError
+from clipfarm_assets.media.download import FetchOptions
 from clipfarm_assets.media.raw import Sources
+from clipfarm_assets.media.s3_source import read_s3
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.metadata.tables import (
     MetadataTables,
@@ -44,10 +25,11 @@ from clipfarm_assets.metadata.tables import (
 )
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
 from clipfarm_assets.settings import Settings, load_settings
+from clipfarm_assets.store.access import Access
 from clipfarm_assets.store.artifacts import Artifacts
-from clipfarm_assets.store.object_store import ObjectStore, open_store
+from clipfarm_assets.store.object_store import ObjectStore
+from clipfarm_assets.workers.messages import Limits
 
-_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _STORE_ID_KEY = "clipfarm/state/store_id.txt"
 
 
@@ -62,41 +44,23 @@ class Workshop:
     def store(self) -> ObjectStore:
         return self.open_store(self.settings.store_url)
 
+    @cached_property
+    def access(self) -> Access:
+        """How this deployment reaches its stores."""
+        s3, settings = self._s3, self.settings
+        account = {
+            "aws_access_key_id": s3.aws_access_key_id,
+            "aws_secret_access_key": s3.aws_secret_access_key,
+            "aws_session_token": s3.aws_session_token,
+            "region_name": s3.region_name,
+            "profile_name": s3.profile_name,
+        }
+        places = {"CLIPFARM_STORE": settings.store_url, "CLIPFARM_METADATA": settings.metadata}
+        return Access(account, s3.endpoint_url, places)
+
     def open_store(self, url: str) -> ObjectStore:
         """A store by URL, with this deployment's credentials."""
-        if not url.startswith("s3://"):
-            return open_store(url)
-        if not _BUCKET_NAME.fullmatch(urlsplit(url).netloc):
-            what = "{} names an S3 bucket that cannot be."
-            hint = "Write s3://bucket/prefix; a bucket has 3 to 63 lower-case letters, digits, dots and hyphens."
-            for setting, place in (
-                ("CLIPFARM_STORE", self.settings.store_url),
-                ("CLIPFARM_METADATA", self.settings.metadata),
-            ):
-                if place == url or place.startswith(f"{url}/"):
-                    raise ConfigurationError(what.format(setting), hint=hint)
-            raise StoreMissing(what.format("The address"), hint=hint)
-        s3 = self._s3
-        try:
-            session = boto3.Session(
-                aws_access_key_id=s3.aws_access_key_id,
-                aws_secret_access_key=s3.aws_secret_access_key,
-                aws_session_token=s3.aws_session_token,
-                region_name=s3.region_name,
-                profile_name=s3.profile_name,
-            )
-            endpoint = s3.endpoint_url or session.client("s3").meta.endpoint_url  # AWS_ENDPOINT_URL, the config file
-            return open_store(url, session=session, endpoint=endpoint)
-        except ProfileNotFound:  # not chained, as below: the texts can hold what is secret
-            raise StoreAccessDenied("The AWS profile is not in the AWS files.", hint="Correct AWS_PROFILE.") from None
-        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-            raise StoreAccessDenied(f"The AWS credentials cannot be had: {type(error).__name__}.") from None
-        except (BotoCoreError, ValueError, BaseError) as error:
-            bad_endpoint = isinstance(error, ValueError) and "endpoint" in str(error).lower()
-            what = "the endpoint is no URL" if bad_endpoint else f"{type(error).__name__}"
-            raise StoreUnavailable(
-                f"S3 cannot be opened: {what}.", hint="Check AWS_ENDPOINT_URL, AWS_REGION and the AWS config file."
-            ) from None
+        return self.access.open_store(url)
 
     @cached_property
     def store_id(self) -> str:
@@ -123,24 +87,14 @@ class Workshop:
             max_bytes=settings.max_download_bytes,
             timeout_sec=settings.download_timeout_sec,
             allow_private=settings.allow_private_addresses,
-            open_s3=self._open_s3,
+            open_s3=partial(read_s3, self.access),
         )
         return Sources(self.store, options)
 
-    def _open_s3(self, url: str) -> Iterator[bytes]:
-        """The content of a video in S3, with this deployment's credentials; its troubles are the source's."""
-        folder, _, key = url.rpartition("/")
-        try:
-            with self.open_store(folder).local_file(key) as path:
-                if path is None:
-                    raise SourceUnavailable(f"There is no object {url}.")
-                with path.open("rb") as file:
-                    while block := file.read(CHUNK_BYTES):
-                        yield block
-        except (StoreAccessDenied, StoreMissing) as error:
-            raise SourceForbidden(error.what, hint=error.hint) from error
-        except StoreUnavailable as error:
-            raise SourceNetwork(error.what) from error
+    @property
+    def limits(self) -> Limits:
+        """How much the workers of a stage may take."""
+        return limits_of(self.settings)
 
     @property
     def base_folder(self) -> Path:

@@ -36,8 +36,8 @@ def raw_video(context: dg.AssetExecutionContext, platform: Platform, chunk: Chun
     where their codecs allow it, else transcoded. Failures name what the source said: `source_removed`,
     `source_private`, `rate_limited`, … or `unsupported_media`.
     """
-    workshop = platform.open()
-    run_chunk(context, RAW_VIDEO, workshop, chunk, lambda items: fetch_videos(items, workshop.sources))
+    shop = platform.open()
+    run_chunk(context, RAW_VIDEO, shop, chunk, lambda items: fetch_videos(items, shop.sources, shop.limits))
 
 
 @dg.asset(**VIDEO_ASSET, group_name="raw", kinds={"wav"}, code_version=RAW_AUDIO.code_version, deps=[raw_video])
@@ -46,8 +46,8 @@ def raw_audio(context: dg.AssetExecutionContext, platform: Platform, chunk: Chun
 
     A video without sound is `no_audio_track`: Materialized, without a file.
     """
-    workshop = platform.open()
-    run_chunk(context, RAW_AUDIO, workshop, chunk, lambda items: extract_audios(items, workshop.store))
+    shop = platform.open()
+    run_chunk(context, RAW_AUDIO, shop, chunk, lambda items: extract_audios(items, shop.store, shop.limits))
 
 
 @dg.asset(
@@ -60,5 +60,5 @@ def raw_text(context: dg.AssetExecutionContext, platform: Platform, chunk: Chunk
     Taken from the row's sidecar (srt, vtt, json), else a subtitle stream of the container, else the captions that the
     downloader brought. Where there is none the status is `empty_transcript`: Materialized, with an empty transcript.
     """
-    workshop = platform.open()
-    run_chunk(context, RAW_TEXT, workshop, chunk, lambda items: extract_transcripts(items, workshop.sources))
+    shop = platform.open()
+    run_chunk(context, RAW_TEXT, shop, chunk, lambda items: extract_transcripts(items, shop.sources, shop.limits))

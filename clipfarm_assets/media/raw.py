@@ -1,20 +1,24 @@
-"""The raw artifacts of each video: MP4, WAV and transcript, made one video at a time.
+"""The raw artifacts of each video: MP4, WAV and transcript, made by the workers, several videos at a time.
 
-Each function takes videos and gives, in the same order, what was made of each or why nothing could be. Files that it
-hands over live until the next video is asked for.
+Each function takes videos and gives, in the order in which they are done, what was made of each or why nothing could
+be. Files that it hands over live until the next result is asked for.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
-from clipfarm_assets.attempts import attempt, raw_file
+import av
+
+from clipfarm_assets.attempts import allow_for, made_of_each, raw_file
 from clipfarm_assets.errors import NoAudioTrack, SourceError
 from clipfarm_assets.media.audio import write_wav
 from clipfarm_assets.media.containers import to_mp4
 from clipfarm_assets.media.download import FetchOptions
 from clipfarm_assets.media.fetch import fetch
+from clipfarm_assets.media.opening import open_media
 from clipfarm_assets.media.probe import probe
 from clipfarm_assets.media.thumbnail import thumbnail
 from clipfarm_assets.media.transcripts import EMPTY, Transcript, from_subtitle_stream, parse_transcript, to_json
@@ -22,6 +26,8 @@ from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Json, Made
 from clipfarm_assets.store.object_store import ObjectStore
+from clipfarm_assets.workers.messages import Limits
+from clipfarm_assets.workers.worker import allow
 
 _THUMBNAIL_SIDE = 160
 
@@ -39,32 +45,27 @@ def captions_key(video_id: str) -> str:
     return f"clipfarm/raw/captions/{video_id}.vtt"
 
 
-def fetch_videos(items: Iterable[Item], sources: Sources) -> Iterator[Result]:
+def fetch_videos(items: Iterable[Item], sources: Sources, limits: Limits) -> Iterator[Result]:
     """Fetches each video and makes an MP4 of it. Details are the probe's; the picture is the middle frame."""
-    return _each(items, lambda item, folder: _fetch_video(item, folder, sources))
+    return made_of_each(items, partial(_fetch_video, sources), limits)
 
 
-def extract_audios(items: Iterable[Item], store: ObjectStore) -> Iterator[Result]:
+def extract_audios(items: Iterable[Item], store: ObjectStore, limits: Limits) -> Iterator[Result]:
     """Makes a mono 16 kHz WAV of each video's sound; a video without sound is an outcome."""
-    return _each(items, lambda item, folder: _extract_audio(item, folder, store))
+    return made_of_each(items, partial(_extract_audio, store), limits)
 
 
-def extract_transcripts(items: Iterable[Item], sources: Sources) -> Iterator[Result]:
+def extract_transcripts(items: Iterable[Item], sources: Sources, limits: Limits) -> Iterator[Result]:
     """Takes each transcript from the sidecar, else a subtitle stream, else the downloader's captions."""
-    return _each(items, lambda item, folder: _extract_transcript(item, folder, sources))
+    return made_of_each(items, partial(_extract_transcript, sources), limits)
 
 
-def _each(items: Iterable[Item], make: Callable[[Item, Path], Made]) -> Iterator[Result]:
-    for item in items:
-        with tempfile.TemporaryDirectory(prefix="clipfarm-") as folder:
-            made = attempt(make, item, Path(folder))
-            yield item, Made(None, Status.NO_AUDIO_TRACK) if isinstance(made, NoAudioTrack) else made
-
-
-def _fetch_video(item: Item, folder: Path, sources: Sources) -> Made:
-    video_id = item.video.video_id
+def _fetch_video(sources: Sources, item: Item) -> Made:
+    video_id, folder = item.video.video_id, _folder()
+    allow(sources.options.deadline_sec)
     fetched = fetch(item.video.url, folder, sources.options)
     path = folder / "video.mp4"
+    allow_for(_claimed_duration_sec(fetched.path))
     container = to_mp4(fetched.path, path)
     info = probe(path)
     if fetched.captions is not None:
@@ -75,14 +76,28 @@ def _fetch_video(item: Item, folder: Path, sources: Sources) -> Made:
     return Made(path, details=details, picture=thumbnail(path, max_side=_THUMBNAIL_SIDE))
 
 
-def _extract_audio(item: Item, folder: Path, store: ObjectStore) -> Made:
+def _claimed_duration_sec(path: Path) -> float | None:
+    """As the header has it."""
+    with open_media(path) as media:
+        return None if media.container.duration is None else media.container.duration / av.time_base
+
+
+def _extract_audio(store: ObjectStore, item: Item) -> Made:
     with raw_file(item, "raw_video", store) as video:
-        path = folder / "audio.wav"
-        return Made(path, details=asdict(write_wav(video, path)))
+        path = _folder() / "audio.wav"
+        try:
+            return Made(path, details=asdict(write_wav(video, path)))
+        except NoAudioTrack:
+            return Made(None, Status.NO_AUDIO_TRACK)
 
 
-def _extract_transcript(item: Item, folder: Path, sources: Sources) -> Made:
-    transcript = _transcript(item, folder, sources)
+def _folder() -> Path:
+    """A new folder among the temporary files of this video's work, which go when its result has been used."""
+    return Path(tempfile.mkdtemp(prefix="clipfarm-"))
+
+
+def _extract_transcript(sources: Sources, item: Item) -> Made:
+    transcript = _transcript(item, _folder(), sources)
     status = Status.SUCCESS if transcript.transcript.strip() else Status.EMPTY_TRANSCRIPT
     details: dict[str, Json] = {
         "cues": len(transcript.cues), "characters": len(transcript.transcript), "source": transcript.source,

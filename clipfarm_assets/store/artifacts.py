@@ -29,6 +29,7 @@ class Made:
     status: Status = Status.SUCCESS
     details: Mapping[str, Json] = field(default_factory=dict)
     picture: bytes | None = None  # PNG or JPEG for the UI, where looking beats reading
+    seconds: float | None = None  # wall seconds of the work, where a worker has measured them
 
 
 @dataclass(frozen=True)

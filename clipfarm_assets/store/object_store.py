@@ -10,12 +10,13 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -23,9 +24,6 @@ from obstore import exceptions as obstore_errors
 from obstore.store import LocalStore, S3Store
 
 from clipfarm_assets.errors import StoreAccessDenied, StoreError, StoreFull, StoreMissing, StoreUnavailable
-
-if TYPE_CHECKING:
-    import boto3
 
 _READ_CHUNK_BYTES = 16 * 1024**2
 _SWEEP_AGE_SEC = 600.0  # a write that is under way touches its file far more often
@@ -47,12 +45,21 @@ class ObjectInfo:
 
 
 class ObjectStore:
-    """Reads and writes whole objects by key, such as ``clipfarm/raw/video/<video_id>.mp4``."""
+    """Reads and writes whole objects by key, such as ``clipfarm/raw/video/<video_id>.mp4``.
 
-    def __init__(self, backend: LocalStore | S3Store, url: str, root: Path | None) -> None:
+    Another process gets it by ``pickle`` and opens it anew there.
+    """
+
+    def __init__(
+        self, backend: LocalStore | S3Store, url: str, root: Path | None, reopen: "Callable[[], ObjectStore]"
+    ) -> None:
         self.url = url
         self.root = root
         self._backend = backend
+        self._reopen = reopen
+
+    def __reduce__(self) -> "tuple[Callable[[], ObjectStore], tuple[()]]":
+        return self._reopen, ()
 
     def __repr__(self) -> str:
         return f"ObjectStore({self.url!r})"
@@ -177,17 +184,22 @@ class ObjectStore:
 
 
 def open_store(
-    url: str, *, session: "boto3.Session | None" = None, endpoint: str | None = None, region: str | None = None
+    url: str,
+    *,
+    account: Mapping[str, str | None] | None = None,
+    endpoint: str | None = None,
+    region: str | None = None,
 ) -> ObjectStore:
     """Opens the store behind a URL.
 
     Args:
         url: ``file:///folder`` (made where it is absent) or ``s3://bucket/prefix``.
-        session: where S3 credentials come from; the usual AWS variables and files where None.
+        account: what ``boto3.Session`` takes S3 credentials from; the usual AWS variables and files where None.
         endpoint: an S3 endpoint other than AWS's own; AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL where None.
         region: an S3 region other than the session's.
     """
     parts = urlsplit(url)
+    reopen = partial(open_store, url, account=account, endpoint=endpoint, region=region)
     if parts.scheme == "file":
         root = Path(unquote(parts.path))
         try:
@@ -197,15 +209,18 @@ def open_store(
                 what = f"The folder {root} cannot be made: {error.strerror}."
                 raise StoreAccessDenied(what, hint=_folder_hint(root)) from error
             raise StoreMissing(f"The folder {root} cannot be made: {error.strerror}.") from error
-        return ObjectStore(LocalStore(root), url, root)
-    return ObjectStore(_s3(parts.netloc, parts.path.strip("/"), session, endpoint, region), url, None)
+        return ObjectStore(LocalStore(root), url, root, reopen)
+    backend = _s3(parts.netloc, parts.path.strip("/"), account or {}, endpoint, region)
+    return ObjectStore(backend, url, None, reopen)
 
 
-def _s3(bucket: str, prefix: str, session: "boto3.Session | None", endpoint: str | None, region: str | None) -> S3Store:
+def _s3(
+    bucket: str, prefix: str, account: Mapping[str, str | None], endpoint: str | None, region: str | None
+) -> S3Store:
     import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
 
-    session = session or boto3.Session()
+    session = boto3.Session(**account)
     if session.get_credentials() is None:
         raise StoreAccessDenied(f"No AWS credentials were found for s3://{bucket}.")
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")

@@ -17,6 +17,7 @@ import typer
 from obstore.exceptions import GenericError
 from rich.console import Console
 
+from clipfarm_assets.attempts import limits_of
 from clipfarm_assets.cli import home, ledger, main, run
 from clipfarm_assets.errors import ClipfarmError, ConfigurationError, SourceUnavailable, StoreAccessDenied, StoreError
 from clipfarm_assets.graph.platform import Workshop
@@ -228,7 +229,8 @@ def test_a_sidecar_that_is_missing_points_to_its_own_column(local_store: ObjectS
     row = {"video_id": "v", "url": "v.mp4", "transcript_path": "v.srt"}
     (project / "m.csv").write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
     [video] = videos_from_table(read_metadata(project / "m.csv").videos)
-    [(_, made)] = extract_transcripts([Item(video, "hash", {})], Sources(local_store, FetchOptions(project)))
+    limits = limits_of(Settings(_env_file=None))
+    [(_, made)] = extract_transcripts([Item(video, "hash", {})], Sources(local_store, FetchOptions(project)), limits)
     assert isinstance(made, SourceUnavailable)
     assert made.what == "There is no file v.srt."
     assert made.hint.startswith("Check the row's transcript_path")

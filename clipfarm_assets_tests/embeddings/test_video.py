@@ -12,6 +12,7 @@ from clipfarm_assets.media.frames import sample_frames
 from clipfarm_assets.models import load
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
 from clipfarm_assets.models.places import model_folder
+from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.artifacts import Made
 from clipfarm_assets.store.object_store import ObjectStore
@@ -81,8 +82,13 @@ def test_weights_of_the_model_folder_embed_as_real_ones(settings: Settings, tmp_
     load._loaded.clear()
 
 
+def embed(items: list[Item], settings: Settings, store: ObjectStore, in_batches: bool = False) -> list[Result]:
+    ref = resolve_models(settings, None).video
+    return list(embed_videos(items, ref=ref, settings=settings, store=store, in_batches=in_batches))
+
+
 def test_the_stage_embeds_each_video_and_keeps_the_troubles_apart(
-    video_encoder: VideoEncoder, store: ObjectStore, make_item: MakeItem, tmp_path: Path
+    video_encoder: VideoEncoder, settings: Settings, store: ObjectStore, make_item: MakeItem, tmp_path: Path
 ) -> None:
     clip = make_video(tmp_path, Recipe("clip.mp4", n_frames=40))
     short = make_video(tmp_path, Recipe("short.mp4", n_frames=1))
@@ -91,9 +97,8 @@ def test_the_stage_embeds_each_video_and_keeps_the_troubles_apart(
     store.put("clipfarm/raw/video/html.mp4", b"<html>404</html>")
     names = ["clip", "lost", "html", "short"]
     items = [make_item("raw_video", f"clipfarm/raw/video/{name}.mp4") for name in names]
-    results = list(embed_videos(items, store=store, encoder=video_encoder))
-    assert [item for item, _ in results] == items
-    good, lost, html, one = (result for _, result in results)
+    results = {item.video.video_id: made for item, made in embed(items, settings, store)}
+    good, lost, html, one = (results[f"{name}.mp4"] for name in names)
     assert isinstance(good, Made) and isinstance(good.content, bytes)
     np.testing.assert_array_equal(from_npy(good.content), video_encoder.embed(sample_frames(clip, 16).images))
     assert good.details == {

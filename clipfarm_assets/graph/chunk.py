@@ -221,7 +221,9 @@ class _Step:
                 pair = next(results, None)
                 if pair is None:
                     return
-                yield pair[0], pair[1], time.monotonic() - started
+                item, result = pair
+                waited = time.monotonic() - started  # several are worked on side by side, so a worker's own count
+                yield item, result, waited if result.seconds is None else result.seconds
                 bar.update()
 
     def _store(self, item: Item, made: Made) -> Identity:

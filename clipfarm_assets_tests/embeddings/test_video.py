@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from clipfarm_assets.embeddings.vectors import from_npy
-from clipfarm_assets.embeddings.video import VideoEncoder, embed_videos, frame_choice, load_video_encoder
-from clipfarm_assets.errors import MissingRawObject, UnsupportedMedia
+from clipfarm_assets.embeddings.video import (
+    VideoEncoder,
+    _Ready,
+    _vectors,
+    embed_videos,
+    frame_choice,
+    load_video_encoder,
+)
+from clipfarm_assets.errors import MissingRawObject, UnsupportedMedia, VideoError
 from clipfarm_assets.media.frames import sample_frames
 from clipfarm_assets.models import load
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
@@ -107,3 +114,37 @@ def test_the_stage_embeds_each_video_and_keeps_the_troubles_apart(
     assert isinstance(lost, MissingRawObject)
     assert isinstance(html, UnsupportedMedia)
     assert isinstance(one, Made) and one.details["frames_in_video"] == 1
+
+
+def test_batches_in_this_process_give_the_vectors_that_the_workers_give(
+    settings: Settings, local_store: ObjectStore, make_item: MakeItem, tmp_path: Path
+) -> None:
+    names = [f"clip-{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        clip = make_video(tmp_path, Recipe(f"{name}.mp4", n_frames=20 + number))
+        local_store.put(f"clipfarm/raw/video/{name}.mp4", clip)
+    local_store.put("clipfarm/raw/video/html.mp4", b"<html>404</html>")
+    items = [make_item("raw_video", f"clipfarm/raw/video/{name}.mp4") for name in [*names, "html", "lost"]]
+    both: list[dict[str, Made | VideoError]] = []
+    for in_batches in (False, True):
+        results = embed(items, settings, local_store, in_batches)
+        both.append({item.video.video_id: made for item, made in results})
+    apart, together = both
+    assert apart.keys() == together.keys() and len(apart) == len(items)
+    for name, made in apart.items():
+        other = together[name]
+        if isinstance(made, VideoError):
+            assert (type(other), str(other)) == (type(made), str(made))
+            continue
+        assert isinstance(other, Made) and isinstance(made.content, bytes) and isinstance(other.content, bytes)
+        assert (made.details, made.status) == (other.details, other.status)
+        assert from_npy(made.content) @ from_npy(other.content) > 0.99999
+
+
+def test_a_video_that_breaks_its_batch_fails_alone(video_encoder: VideoEncoder) -> None:
+    whole = video_encoder.preprocessor.pixels(pictures())
+    broken = np.full_like(whole, np.nan)
+    first, second, third = _vectors(video_encoder, [_Ready(each, {}) for each in (whole, broken, whole)])
+    assert isinstance(second, VideoError) and "not finite" in str(second)
+    for vector in (first, third):
+        np.testing.assert_array_equal(vector, video_encoder.embed(pictures()))

@@ -1,0 +1,146 @@
+"""Video embeddings, whole, in three ways: as the obvious loop makes them, as we do, and the model alone.
+
+The model is VideoMAE-base's architecture with random weights, the video 15 seconds of 1080p H.264 in a local store.
+
+- the loop: decode every frame to RGB, choose 16, processor, forward, with torch's and the decoder's own threads;
+- our stage: ``embed_videos`` from the store to the vectors, one worker a core;
+- the model alone: the forward pass on pixels that are there already, one process a core, one thread each: the fastest
+  way known on a CPU, and what no stage can beat.
+
+Models are in memory before the clock starts. Seconds are per video.
+"""
+
+import tempfile
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from benchmarks.measure import Row, in_turn
+from clipfarm_assets.attempts import limits_of
+from clipfarm_assets.embeddings.vectors import from_npy
+from clipfarm_assets.embeddings.video import embed_videos, load_video_encoder
+from clipfarm_assets.metadata.rows import Video
+from clipfarm_assets.models.places import model_folder
+from clipfarm_assets.models.ref import ModelRef
+from clipfarm_assets.outcomes import Item
+from clipfarm_assets.settings import Settings
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import Identity, Made, Versions
+from clipfarm_assets.store.object_store import ObjectStore, open_store
+from clipfarm_assets.workers.pool import in_workers
+
+SECONDS = 15
+RATE = 30
+VIDEOS_A_WORKER = 4
+MODEL = ModelRef("video", "benchmark/videomae-base", "random", "none", "folder", {}, "transformers.VideoMAEModel")
+
+
+def run() -> list[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = Settings(_env_file=None, model_dir=folder / "models", device="cpu", profile="real")
+        save_model(model_folder(MODEL.name, settings))
+        store = open_store((folder / "store").as_uri())
+        clip = make_clip(folder / "clip.mp4")
+        items = [item(store, clip, number) for number in range(VIDEOS_A_WORKER * settings.workers)]
+        model, processor = load(model_folder(MODEL.name, settings))
+
+        def loop() -> np.ndarray:
+            return naive(clip, model, processor)
+
+        def stage() -> list[np.ndarray]:
+            made = [made for _, made in embed_videos(items, ref=MODEL, settings=settings, store=store)]
+            return [
+                from_npy(each.content) for each in made if isinstance(each, Made) and isinstance(each.content, bytes)
+            ]
+
+        def alone() -> list[object]:
+            return list(in_workers(range(len(items)), partial(forward, settings), limits_of(settings)))
+
+        vectors = stage()
+        assert len(vectors) == len(items) and all(vector @ loop() > 0.99999 for vector in vectors[:1])
+        alone()
+        times = in_turn({"loop": loop, "stage": stage, "alone": alone}, rounds=3)
+    n = len(items)
+    loop_sec, stage_sec, alone_sec = times["loop"].wall_sec, times["stage"].wall_sec / n, times["alone"].wall_sec / n
+    loop_cpu, stage_cpu, alone_cpu = times["loop"].cpu_sec, times["stage"].cpu_sec / n, times["alone"].cpu_sec / n
+    note = (
+        f"{settings.workers} workers; wall seconds a video: {{:.2f}} and {{:.2f}}; CPU seconds: {{:.2f}} and {{:.2f}}"
+    )
+    return [
+        Row("the obvious loop ÷ our whole stage", loop_sec / stage_sec, 2.4, "at least",
+            note.format(loop_sec, stage_sec, loop_cpu, stage_cpu)),
+        Row("the model alone ÷ our whole stage", alone_sec / stage_sec, 0.84, "at least",
+            note.format(alone_sec, stage_sec, alone_cpu, stage_cpu)),
+        Row("the same in CPU seconds", alone_cpu / stage_cpu, note="what the decoding and the rest leave to the model"),
+    ]  # fmt: skip
+
+
+def naive(path: Path, model: Any, processor: Any) -> np.ndarray:
+    """The vector by the shortest program."""
+    import torch
+
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    chosen = [frames[index] for index in np.linspace(0, len(frames) - 1, 16).astype(int)]
+    with torch.inference_mode():
+        vector = model(**processor(chosen, return_tensors="pt")).last_hidden_state[0, 0].numpy()
+    return vector / np.linalg.norm(vector)
+
+
+def forward(settings: Settings) -> Callable[[int], float]:
+    """The model on pixels, in a worker."""
+    encoder = load_video_encoder(MODEL, settings, None)
+    pixels = np.random.default_rng(0).standard_normal((1, 16, 3, 224, 224), np.float32)
+    return lambda number: float(encoder.embed_pixels([pixels])[0][0])
+
+
+def save_model(folder: Path) -> None:
+    """VideoMAE-base with random weights, as the hub would have it."""
+    from transformers import VideoMAEConfig, VideoMAEImageProcessorPil, VideoMAEModel
+
+    VideoMAEModel(VideoMAEConfig()).save_pretrained(folder)
+    VideoMAEImageProcessorPil().save_pretrained(folder)
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    from transformers import VideoMAEImageProcessorPil, VideoMAEModel
+
+    return VideoMAEModel.from_pretrained(folder).eval(), VideoMAEImageProcessorPil.from_pretrained(folder)
+
+
+def make_clip(path: Path, seconds: float = SECONDS, size: tuple[int, int] = (1920, 1080)) -> Path:
+    """H.264 as cameras and editors make it: a moving, textured picture with some grain; key frames 250 apart."""
+    width, height = size
+    drawn = np.random.default_rng(1)
+    texture = (
+        drawn.normal(128, 40, (height // 8, width // 4, 3)).clip(0, 255).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    )
+    grain = drawn.normal(0, 9, (height, width, 1)).astype(np.int16)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base = Fraction(1, RATE)
+        for number in range(round(seconds * RATE)):
+            picture = texture[:, (3 * number) % width : (3 * number) % width + width]
+            noisy = picture + np.roll(grain, 97 * number, (0, 1))
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(noisy.clip(0, 255).astype(np.uint8), format="rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def item(store: ObjectStore, clip: Path, number: int) -> Item:
+    """One video as the graph hands it to the stage."""
+    key = f"clipfarm/raw/video/v{number:03}.mp4"
+    store.put(key, clip)
+    identity = Identity(
+        stage="raw_video", video_id=f"v{number:03}", key=key, source_hash="s", versions=Versions("1"),
+        status=Status.SUCCESS, data_version="d", sha256=None, size=None, etag=None, made_at="",
+        details={"duration_sec": SECONDS},
+    )  # fmt: skip
+    return Item(Video(f"v{number:03}", url=str(clip)), {"raw_video": identity}, "s")

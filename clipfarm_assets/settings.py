@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     max_download_bytes: int = Field(4 * 1024**3, gt=0, description="Largest file that is fetched.")
     download_timeout_sec: float = Field(60.0, gt=0, description="Longest silence of a source.")
     allow_private_addresses: bool = Field(False, description="Fetch from loopback and private networks too.")
+    store_timeout_sec: float = Field(
+        20.0, gt=0, description="Longest silence of S3; a failing request is tried again for twice as long."
+    )
     hub_timeout_sec: float = Field(3.0, gt=0, description="How long the model hub is waited for.")
 
     # Read by the stages to come: descriptions, labels, clips and the discovery vectors of the search.

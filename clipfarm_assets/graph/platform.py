@@ -56,7 +56,7 @@ class Workshop:
             "profile_name": s3.profile_name,
         }
         places = {"CLIPFARM_STORE": settings.store_url, "CLIPFARM_METADATA": settings.metadata}
-        return Access(account, s3.endpoint_url, places)
+        return Access(account, s3.endpoint_url, places, settings.store_timeout_sec)
 
     def open_store(self, url: str) -> ObjectStore:
         """A store by URL, with this deployment's credentials."""

@@ -28,11 +28,13 @@ class Access:
         account: what ``boto3.Session`` takes them from; None where AWS's own variables and files say it.
         endpoint: an S3 endpoint other than that of the AWS variables and files.
         settings: the places that settings name, by variable, for errors to say which one is wrong.
+        timeout_sec: longest silence of S3.
     """
 
     account: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     endpoint: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    timeout_sec: float = 20.0
 
     def open_store(self, url: str) -> ObjectStore:
         """The store behind a URL.
@@ -48,7 +50,7 @@ class Access:
         try:
             # the client finds the endpoint in AWS_ENDPOINT_URL or the config file
             endpoint = self.endpoint or boto3.Session(**self.account).client("s3").meta.endpoint_url
-            return open_store(url, account=self.account, endpoint=endpoint)
+            return open_store(url, account=self.account, endpoint=endpoint, timeout_sec=self.timeout_sec)
         except ProfileNotFound:  # not chained, as below: the texts can hold what is secret
             raise StoreAccessDenied("The AWS profile is not in the AWS files.", hint="Correct AWS_PROFILE.") from None
         except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:

@@ -16,22 +16,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore import exceptions as obstore_errors
 from obstore.store import LocalStore, S3Store
 
-from clipfarm_assets.errors import StoreAccessDenied, StoreError, StoreFull, StoreMissing, StoreUnavailable
+from clipfarm_assets.errors import StoreAccessDenied, StoreError, StoreMissing, StoreUnavailable
+from clipfarm_assets.store.failures import (
+    NOT_FOUND,
+    folder_hint,
+    is_cut_once,
+    is_lack_of_bucket,
+    is_refusal,
+    store_error,
+)
+
+T = TypeVar("T")
 
 _READ_CHUNK_BYTES = 16 * 1024**2
 _SWEEP_AGE_SEC = 600.0  # a write that is under way touches its file far more often
-_DENIED = (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError, PermissionError)
-_DENIED_SIGNS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "credentials")
-_DENIED_LOCALLY = re.compile(r"os error (1|13|30)\b")  # EPERM, EACCES, EROFS
-_TEMPORARY_NAME = re.compile(r"#\d+(?=[:\s\"']|$)")
 _TORN_PUT = re.compile(r"#\d+$")  # what a killed local put leaves beside its key
+_CUT_PAUSES_SEC = (0.2, 1.0)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class ObjectStore:
         with self._named(f"read {key}"):
             try:
                 return bytes(obstore.get(self._backend, key).bytes())
-            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
+            except NOT_FOUND as error:
                 self._absent(error)
                 return None
 
@@ -82,9 +89,12 @@ class ObjectStore:
         with self._named(f"look at {key}"):
             try:
                 return _info(obstore.head(self._backend, key))
-            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
-                self._absent(error)
-                return None
+            except NOT_FOUND:
+                return None if self.root is not None else self._look_closer(key)
+            except obstore_errors.BaseError as error:
+                if self.root is not None or not is_refusal(error):
+                    raise
+                return self._look_closer(key)
 
     def put(self, key: str, content: bytes | Path) -> ObjectInfo:
         """Writes the object whole; a file is streamed and left where it is."""
@@ -101,14 +111,16 @@ class ObjectStore:
             return
         with self._named(f"delete {key}"):
             try:
-                obstore.delete(self._backend, key)
-            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
+                _again_if_cut(lambda: obstore.delete(self._backend, key))
+            except NOT_FOUND as error:
                 self._absent(error)
 
     def list(self, prefix: str) -> list[ObjectInfo]:
         """Every object below the prefix, by key."""
         with self._named(f"list {prefix}"):
-            found = [_info(meta) for page in obstore.list(self._backend, prefix) for meta in page]
+            found = _again_if_cut(
+                lambda: [_info(meta) for page in obstore.list(self._backend, prefix) for meta in page]
+            )
         return sorted((info for info in found if not _TORN_PUT.search(info.key)), key=lambda info: info.key)
 
     @contextmanager
@@ -135,26 +147,51 @@ class ObjectStore:
             path.unlink(missing_ok=True)
         return len(torn)
 
+    def ranges(self, info: ObjectInfo) -> Iterator[bytes]:
+        """The object's bytes, a range at a time: a broken connection costs one range, and each has its own tries.
+
+        Raises:
+            FileNotFoundError: the object is gone.
+            StoreError: the object was replaced meanwhile, or the store does not do what it should.
+        """
+        for start in range(0, info.size, _READ_CHUNK_BYTES):
+            span = (start, min(start + _READ_CHUNK_BYTES, info.size))
+            part = None
+            with self._named(f"read {info.key}"):
+                try:
+                    # If-Match: an object that is replaced meanwhile must not come as half of each
+                    options: Any = {"range": span, "if_match": info.etag}
+                    part = bytes(obstore.get(self._backend, info.key, options=options).bytes())
+                except NOT_FOUND as error:
+                    self._absent(error)
+            if part is None:
+                raise FileNotFoundError(info.key)
+            yield part
+
     def _download(self, key: str, path: Path) -> bool:
-        """Reads by ranges: a broken connection costs one range, and each has its own tries."""
         info = self.head(key)
         if info is None:
             return False
-        with self._named(f"read {key}"), path.open("wb") as file:
+        with path.open("wb") as file:
             try:
-                for start in range(0, info.size, _READ_CHUNK_BYTES):
-                    span = (start, min(start + _READ_CHUNK_BYTES, info.size))
-                    # If-Match: an object that is replaced meanwhile must not come as half of each
-                    part = obstore.get(self._backend, key, options={"range": span, "if_match": info.etag})
-                    file.write(part.bytes())
-            except (FileNotFoundError, obstore_errors.NotFoundError) as error:
-                self._absent(error)
+                for part in self.ranges(info):
+                    with self._named(f"copy {key}"):
+                        file.write(part)
+            except FileNotFoundError:
                 return False
         return True
 
+    def _look_closer(self, key: str) -> ObjectInfo | None:
+        """Asks for one byte: S3 says why it refuses in the body of its answer, and the answer to a HEAD has none."""
+        try:
+            return _info(obstore.get(self._backend, key, options={"range": (0, 1)}).meta)
+        except NOT_FOUND as error:
+            self._absent(error)
+            return None
+
     def _absent(self, error: Exception) -> None:
         """A missing key is an answer; a missing bucket is an error."""
-        if "NoSuchBucket" in str(error):
+        if self.root is None and is_lack_of_bucket(error):
             raise StoreMissing(f"There is no bucket behind {self.url}.") from None
 
     @contextmanager
@@ -165,22 +202,7 @@ class ObjectStore:
             raise
         except (obstore_errors.BaseError, OSError) as error:
             # not chained: the backend's own text can carry key ids and signatures into logs and the event log
-            raise self._translate(action, error) from None
-
-    def _translate(self, action: str, error: Exception) -> StoreError:
-        text, what = str(error), f"Could not {action} in {self.url}"
-        if "NoSuchBucket" in text:
-            return StoreMissing(f"{what}: the bucket does not exist.")
-        if self.root is not None and (isinstance(error, PermissionError) or _DENIED_LOCALLY.search(text)):
-            reason = "the file system is read-only" if "os error 30" in text else "permission denied"
-            return StoreAccessDenied(f"{what}: {reason}.", hint=_folder_hint(self.root))
-        if isinstance(error, _DENIED):
-            return StoreAccessDenied(f"{what}: access denied.")
-        if any(sign in text for sign in _DENIED_SIGNS):
-            return StoreAccessDenied(f"{what}: the credentials are missing or refused.")
-        if "No space left" in text or "os error 28" in text:
-            return StoreFull(f"{what}: no space left.")
-        return StoreUnavailable(f"{what}: {_TEMPORARY_NAME.sub('', _reason(text))}.")
+            raise store_error(action, self.url, self.root, error) from None
 
 
 def open_store(
@@ -189,6 +211,7 @@ def open_store(
     account: Mapping[str, str | None] | None = None,
     endpoint: str | None = None,
     region: str | None = None,
+    timeout_sec: float = 20.0,
 ) -> ObjectStore:
     """Opens the store behind a URL.
 
@@ -197,9 +220,11 @@ def open_store(
         account: what ``boto3.Session`` takes S3 credentials from; the usual AWS variables and files where None.
         endpoint: an S3 endpoint other than AWS's own; AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL where None.
         region: an S3 region other than the session's.
+        timeout_sec: longest silence of S3. A request that fails is sent again for twice as long, ten times at most,
+            with growing pauses; one that goes on all the time ends after thirty times as long.
     """
     parts = urlsplit(url)
-    reopen = partial(open_store, url, account=account, endpoint=endpoint, region=region)
+    reopen = partial(open_store, url, account=account, endpoint=endpoint, region=region, timeout_sec=timeout_sec)
     if parts.scheme == "file":
         root = Path(unquote(parts.path))
         try:
@@ -207,16 +232,17 @@ def open_store(
         except OSError as error:
             if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
                 what = f"The folder {root} cannot be made: {error.strerror}."
-                raise StoreAccessDenied(what, hint=_folder_hint(root)) from error
+                raise StoreAccessDenied(what, hint=folder_hint(root)) from error
             raise StoreMissing(f"The folder {root} cannot be made: {error.strerror}.") from error
         return ObjectStore(LocalStore(root), url, root, reopen)
-    backend = _s3(parts.netloc, parts.path.strip("/"), account or {}, endpoint, region)
+    backend = _s3(parts.netloc, parts.path.strip("/"), account or {}, endpoint, region, timeout_sec)
     return ObjectStore(backend, url, None, reopen)
 
 
 def _s3(
-    bucket: str, prefix: str, account: Mapping[str, str | None], endpoint: str | None, region: str | None
-) -> S3Store:
+    bucket: str, prefix: str, account: Mapping[str, str | None], endpoint: str | None, region: str | None,
+    timeout_sec: float,
+) -> S3Store:  # fmt: skip
     import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
 
@@ -232,18 +258,23 @@ def _s3(
         prefix=prefix or None,
         credential_provider=Boto3CredentialProvider(session),
         client_options={
-            "timeout": "600s",  # of one request whole: a range of a download, a part of an upload
-            "read_timeout": "30s",  # of silence
-            "connect_timeout": "5s",
+            "timeout": timedelta(seconds=30 * timeout_sec),  # of a request whole: a range, a part of an upload
+            "read_timeout": timedelta(seconds=timeout_sec),  # of silence
+            "connect_timeout": timedelta(seconds=min(5.0, timeout_sec)),
             "allow_http": (endpoint or "").startswith("http://"),
         },
-        retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=30)},
+        # pauses of about 0.4, 0.7, 1.2, 1.8, 2.8 and then 3.5 s with the default: a burst of 503 is waited out
+        retry_config={
+            "max_retries": 10,
+            "retry_timeout": timedelta(seconds=2 * timeout_sec),
+            "backoff": {
+                "init_backoff": timedelta(seconds=timeout_sec / 100),
+                "max_backoff": timedelta(seconds=timeout_sec / 4),
+                "base": 3,
+            },
+        },
         **options,
     )
-
-
-def _folder_hint(root: Path) -> str:
-    return f"Give this user the right to read and write in {root}, or correct CLIPFARM_STORE."
 
 
 def _mtime(path: Path) -> float:
@@ -257,13 +288,16 @@ def _info(meta: Any) -> ObjectInfo:
     return ObjectInfo(key=meta["path"], size=meta["size"], etag=meta["e_tag"], modified=meta["last_modified"])
 
 
-def _reason(text: str) -> str:
-    """The backend's own words: no body of the server's (it may repeat key ids), no signed query, no user of a URL."""
-    words, _, body = text.partition("<")
-    first = words.strip().splitlines()[0].rstrip(": ") if words.strip() else "no reason given"
-    first = re.sub(r"://[^/\s]*@", "://***@", first)
-    code = re.search(r"<Code>(\w{1,64})</Code>", "<" + body)
-    return re.sub(r"\?[^\s\")]+", "?…", first)[:300].rstrip(".") + (f": {code[1]}" if code else "")
+def _again_if_cut(call: Callable[[], T]) -> T:
+    """Calls again where the connection broke: obstore itself does so for neither deletions nor listings' bodies."""
+    for pause in _CUT_PAUSES_SEC:
+        try:
+            return call()
+        except obstore_errors.BaseError as error:
+            if not is_cut_once(error):
+                raise
+        time.sleep(pause)
+    return call()
 
 
 def copy_out(store: ObjectStore, key: str, path: Path) -> bool:

@@ -27,6 +27,7 @@ from clipfarm_assets.metadata.read import read_metadata
 from clipfarm_assets.metadata.tables import videos_from_table
 from clipfarm_assets.outcomes import Item
 from clipfarm_assets.settings import Settings, setting_variable
+from clipfarm_assets.store.failures import store_error
 from clipfarm_assets.store.object_store import ObjectStore
 
 
@@ -203,7 +204,7 @@ def test_a_local_store_that_may_not_be_written_speaks_of_its_folder(
     code: int, said: str, local_store: ObjectStore
 ) -> None:
     text = f"Generic LocalFileSystem error: Unable to open file /s/k.bin#1: {os.strerror(code)} (os error {code})"
-    error = local_store._translate("write k.bin", GenericError(text))
+    error = store_error("write k.bin", local_store.url, local_store.root, GenericError(text))
     assert isinstance(error, StoreAccessDenied)
     assert said in str(error)
     assert str(local_store.root) in error.hint

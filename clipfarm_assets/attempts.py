@@ -28,7 +28,7 @@ T = TypeVar("T")
 # torch's are RuntimeError (out of memory included). TypeError, AttributeError and their like are mistakes in the code
 # that would hit every video alike, so they stop the run and cost no video a try.
 _OF_THE_INPUT = (RuntimeError, ValueError, OSError, ArithmeticError, MemoryError)
-_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS})
+OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS})
 _BROKEN_ACCELERATOR = "AcceleratorError"  # after it, every later call on the device fails too
 
 # A transcode to H.264 on one core takes up to four times as long as the video, for 4K HEVC.
@@ -50,7 +50,7 @@ def attempt(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Vide
         raise
     except _OF_THE_INPUT as error:
         if type(error).__name__ == _BROKEN_ACCELERATOR or (
-            isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
+            isinstance(error, OSError) and error.errno in OF_THE_MACHINE
         ):
             raise
         return VideoError(f"{type(error).__name__}: {error}")

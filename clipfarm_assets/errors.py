@@ -44,7 +44,7 @@ class ClipfarmError(Exception):
         return f"{self.what} {self.hint}".strip()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.what, self.hint)
+        return _rebuild, (type(self), self.what, self.hint), self.__dict__
 
 
 def _rebuild(kind: type[ClipfarmError], what: str, hint: str) -> ClipfarmError:
@@ -176,9 +176,13 @@ class SourceUpcoming(SourceError):
 
 
 class RateLimited(SourceError):
-    """The source asks to wait."""
+    """The source asks to wait: ``retry_after_sec`` where it says for how long, else 0."""
 
     status = Status.RATE_LIMITED
+
+    def __init__(self, what: str, *, hint: str | None = None, retry_after_sec: float = 0.0) -> None:
+        super().__init__(what, hint=hint)
+        self.retry_after_sec = retry_after_sec
 
 
 class SourceNetwork(SourceError):

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     )
     max_download_bytes: int = Field(4 * 1024**3, gt=0, description="Largest file that is fetched.")
     download_timeout_sec: float = Field(60.0, gt=0, description="Longest silence of a source.")
+    download_limit_sec: float = Field(3600.0, gt=0, description="Longest time for one download.")
     allow_private_addresses: bool = Field(False, description="Fetch from loopback and private networks too.")
     store_timeout_sec: float = Field(
         20.0, gt=0, description="Longest silence of S3; a failing request is tried again for twice as long."

@@ -1,7 +1,7 @@
 """What every asset works with, opened once a process: settings, the store, the models, the metadata."""
 
 import uuid
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +14,6 @@ from clipfarm_assets.attempts import limits_of
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.media.download import FetchOptions
 from clipfarm_assets.media.raw import Sources
-from clipfarm_assets.media.s3_source import read_s3
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.metadata.tables import (
     MetadataTables,
@@ -86,8 +85,9 @@ class Workshop:
             base_folder=self.base_folder,
             max_bytes=settings.max_download_bytes,
             timeout_sec=settings.download_timeout_sec,
+            deadline_sec=settings.download_limit_sec,
             allow_private=settings.allow_private_addresses,
-            open_s3=partial(read_s3, self.access),
+            open_store=self.access.open_store,
         )
         return Sources(self.store, options)
 

@@ -4,17 +4,19 @@ In: chunks of bytes. Out: a file with its SHA-256. What can go wrong: ``SourceTo
 """
 
 import hashlib
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import urlsplit
 
 from clipfarm_assets.errors import SourceTooLarge
+from clipfarm_assets.store.object_store import ObjectStore, open_store
 
 CHUNK_BYTES = 1 << 18
+_SHOWN_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class FetchOptions:
         attempts: connections for one file; each goes on where the one before was cut.
         allow_private: let addresses of this machine and its networks through.
         caption_languages: for sites, the captions to bring, as yt-dlp's language patterns.
-        open_s3: gives the chunks of an ``s3://`` object in place of obstore with the usual AWS variables.
+        open_store: opens ``s3://bucket``; by the usual AWS variables unless it is another.
         pause: waits between attempts (seconds).
     """
 
@@ -40,7 +42,7 @@ class FetchOptions:
     attempts: int = 4
     allow_private: bool = False
     caption_languages: tuple[str, ...] = ("en", ".*-orig")
-    open_s3: Callable[[str], Iterable[bytes]] | None = None
+    open_store: Callable[[str], ObjectStore] = open_store
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
 
 
@@ -100,7 +102,7 @@ class Sink:
             SourceTooLarge: those are more than allowed.
         """
         if size > self.max_bytes:
-            raise SourceTooLarge(f"The file is larger than {self.max_bytes} bytes (CLIPFARM_MAX_DOWNLOAD_BYTES).")
+            raise too_large(self.max_bytes)
 
     def restart(self) -> None:
         """Forget what was written."""
@@ -116,12 +118,15 @@ class Sink:
         return self._hash.hexdigest()
 
 
+def too_large(max_bytes: int) -> SourceTooLarge:
+    """The file is longer than allowed."""
+    return SourceTooLarge(f"The file is larger than {max_bytes} bytes (CLIPFARM_MAX_DOWNLOAD_BYTES).")
+
+
 def shown(url: str) -> str:
-    """The address as messages may have it: without user, password, query and fragment."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "(an address that cannot be read)"
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+    """The address as messages may have it: without user, password, parameters, query and fragment, and not too long."""
+    scheme, separator, rest = url.partition("://")
+    place = re.split(r"[?#;]", rest if separator else url, maxsplit=1)[0]
+    place = re.sub(r"^[^/]*@" if separator else r"[^/\s]*:[^/\s]*@", "", place)
+    text = "".join(each if each.isprintable() else "?" for each in (scheme + separator if separator else "") + place)
+    return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"

@@ -9,9 +9,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from clipfarm_assets.errors import SourceForbidden, SourceFormat, SourceNetwork, SourceUnavailable
+from clipfarm_assets.errors import (
+    SourceForbidden,
+    SourceFormat,
+    SourceNetwork,
+    SourceUnavailable,
+    StoreAccessDenied,
+    StoreMissing,
+    StoreUnavailable,
+)
 from clipfarm_assets.media import http_source, site_source
-from clipfarm_assets.media.download import CHUNK_BYTES, Fetched, FetchOptions, Sink, shown
+from clipfarm_assets.media.download import CHUNK_BYTES, Fetched, FetchOptions, Sink, shown, too_large
 from clipfarm_assets.metadata.read import MISSING
 
 __all__ = ["FetchOptions", "Fetched", "fetch", "fingerprint"]
@@ -35,10 +43,10 @@ def fetch(url: str, folder: Path, options: FetchOptions) -> Fetched:
     local = _local_path(url, options.base_folder)
     if local is not None:
         return _save(_read_file(local, url), folder, local.suffix, options)
-    scheme = urlsplit(url).scheme.lower()
+    scheme = url.partition("://")[0].lower()
     if scheme == "s3":
         return _save(_read_s3(url, options), folder, _ending(url), options)
-    if scheme not in ("http", "https"):
+    if scheme not in ("http", "https"):  # file://host/… too: it names another machine
         raise SourceFormat(f"No way is known to fetch a {scheme}:// address.")
     if not _ending(url):
         if site_source.knows(url):
@@ -65,7 +73,7 @@ def fingerprint(url_or_path: str, base_folder: Path) -> str | None:
 
 
 def _local_path(url: str, base_folder: Path) -> Path | None:
-    if url.lower().startswith("file://"):
+    if url.lower().startswith("file:///"):
         return Path(unquote(urlsplit(url).path))
     return None if "://" in url else base_folder / url
 
@@ -93,36 +101,34 @@ def _read_file(path: Path, url: str) -> Iterator[bytes]:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
     except (FileNotFoundError, NotADirectoryError):
-        raise SourceUnavailable(f"There is no file {url}.") from None
+        raise SourceUnavailable(f"There is no file {shown(url)}.") from None
     except IsADirectoryError:
-        raise SourceFormat(f"{url} is a folder, not a video.") from None
+        raise SourceFormat(f"{shown(url)} is a folder, not a video.") from None
     except PermissionError:
-        raise SourceForbidden(f"The file {url} may not be read.") from None
+        raise SourceForbidden(f"The file {shown(url)} may not be read.") from None
     except (OSError, ValueError) as error:
-        raise SourceUnavailable(f"The file {url} cannot be read: {type(error).__name__}.") from None
+        raise SourceUnavailable(f"The file {shown(url)} cannot be read: {type(error).__name__}.") from None
 
 
 def _read_s3(url: str, options: FetchOptions) -> Iterator[bytes]:
-    if options.open_s3 is not None:
-        yield from options.open_s3(url)
-        return
-    from obstore.exceptions import (
-        BaseError,
-        GenericError,
-        NotFoundError,
-        PermissionDeniedError,
-        UnauthenticatedError,
-    )
-    from obstore.store import S3Store
-
-    parts = urlsplit(url)
+    """The object in pieces. Keys are taken as they are written, as the AWS command line does."""
+    bucket, _, key = url.removeprefix(url[: len("s3://")]).partition("/")
+    if not key or key.endswith("/"):
+        raise SourceFormat(f"{shown(url)} names no object.")
     try:
-        store = S3Store(parts.netloc)
-        for chunk in store.get(unquote(parts.path).lstrip("/")).stream(min_chunk_size=CHUNK_BYTES):
-            yield bytes(chunk)
-    except (NotFoundError, FileNotFoundError):
-        raise SourceUnavailable(f"There is no object {shown(url)}.") from None
-    except (PermissionDeniedError, UnauthenticatedError):
-        raise SourceForbidden(f"The store refuses {shown(url)}.") from None
-    except (GenericError, BaseError, OSError) as error:
-        raise SourceNetwork(f"{shown(url)} cannot be read: {type(error).__name__}.") from None
+        store = options.open_store(f"s3://{bucket}")
+        info = store.head(key)
+        if info is None:
+            raise SourceUnavailable(f"There is no object {shown(url)}.")
+        if info.size > options.max_bytes:
+            raise too_large(options.max_bytes)
+        yield from store.ranges(info)
+    except FileNotFoundError:
+        raise SourceUnavailable(f"There is no object {shown(url)} any more.") from None
+    except StoreAccessDenied as error:
+        raise SourceForbidden(f"{shown(url)}: {error.what}", hint=error.hint) from None
+    except StoreMissing as error:
+        elsewhere = None if error.hint == StoreMissing.hint else error.hint  # which tells to correct CLIPFARM_STORE
+        raise SourceUnavailable(f"{shown(url)}: {error.what}", hint=elsewhere) from None
+    except StoreUnavailable as error:
+        raise SourceNetwork(f"{shown(url)}: {error.what}") from None

@@ -5,24 +5,33 @@ In: an ``http(s)`` address. Out: the bytes in a ``Sink`` and their content type.
 networks), ``RateLimited`` (429), ``SourceNetwork`` (5xx, cut, slow), ``SourceFormat`` (a page, a playlist, a picture),
 ``SourceTooLarge``.
 
-Every hop's name is resolved once, checked, and connected to at just that address, so a name that answers differently
-the second time reaches nothing else. Proxies and ``.netrc`` of the environment are not used.
+Every hop's name is resolved once, checked, and connected to at just the addresses found, so a name that answers
+differently the second time reaches nothing else. A redirect from https to plain http is refused. Proxies and ``.netrc``
+of the environment are not used.
+
+A file whose length the server does not say (neither Content-Length nor chunks) is whole when the connection ends: HTTP
+has no way to tell a cut there.
 """
 
 import http.client
 import ipaddress
 import re
 import socket
+import ssl
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from clipfarm_assets.attempts import OF_THE_MACHINE
 from clipfarm_assets.errors import (
     RateLimited,
     SourceError,
@@ -40,9 +49,11 @@ _BY_STATUS: dict[int, type[SourceError]] = {
     403: SourceForbidden,
     404: SourceUnavailable,
     410: SourceRemoved,
-    429: RateLimited,
     451: SourceUnavailable,
 }
+_SHORT_WAIT_SEC = 10.0  # a wait that the source asks for is kept at once up to this, by a later run beyond it
+_LONGEST_WAIT_SEC = 24 * 3600.0
+_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 _CUT = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -54,10 +65,10 @@ def content_type_of(url: str, options: FetchOptions) -> str:
         SourceError: as the module says.
     """
     try:
-        with _answer(url, {}, options) as response:
+        with _answer(url, {}, options, time.monotonic() + options.deadline_sec) as response:
             return _content_type(response)
     except _CUT as error:
-        raise SourceNetwork(f"{shown(url)} does not answer: {type(error).__name__}.") from None
+        raise _network(f"{shown(url)} does not answer", error) from None
 
 
 def is_media_type(content_type: str) -> bool:
@@ -80,49 +91,56 @@ def download(url: str, sink: Sink, options: FetchOptions, is_text: bool = False)
         SourceError: as the module says.
     """
     until = time.monotonic() + options.deadline_sec
-    validator: str | None = None
+    validator: str | None = None  # what tells that the file is still the one whose beginning is here
     for attempt in range(1, options.attempts + 1):
+        wait = 0.5 * 2 ** (attempt - 1)
         headers = {}
         if sink.size and validator:
             headers = {"Range": f"bytes={sink.size}-", "If-Range": validator}
+        else:
+            sink.restart()
         try:
-            with _answer(url, headers, options) as response:
-                content_type = _content_type(response)
-                _check_type(url, content_type, is_text)
-                if not _continues(response, sink.size):
+            with _answer(url, headers, options, until) as response:
+                part, validator = _part(response), None
+                if part is None:
                     sink.restart()
+                elif part.start != sink.size:
+                    raise SourceNetwork(f"{shown(url)} answers another part of the file than was asked for.")
+                _check_type(url, _content_type(response), is_text)
                 validator = _validator(response)
                 _copy(url, response, sink, until)
-                return content_type
+                if part is not None and sink.size != part.total:
+                    raise SourceNetwork(f"{shown(url)} answers only a part of the file.")
+                return _content_type(response)
         except _CUT as error:
-            why: SourceError = SourceNetwork(f"The connection to {shown(url)} failed: {type(error).__name__}.")
+            why: SourceError = _network(f"The connection to {shown(url)} failed", error)
+            if time.monotonic() > until:
+                why = _too_slow(url)
         except SourceNetwork as error:
             why = error
-        if attempt == options.attempts or time.monotonic() > until:
+        except RateLimited as error:
+            if not 0 < error.retry_after_sec <= _SHORT_WAIT_SEC:
+                raise
+            why, wait = error, error.retry_after_sec
+        if attempt == options.attempts or time.monotonic() + wait > until:
             break
-        options.pause(0.5 * 2 ** (attempt - 1))
+        options.pause(wait)
     raise why
 
 
 @contextmanager
-def _answer(url: str, headers: dict[str, str], options: FetchOptions) -> Iterator[requests.Response]:
-    """The answer at the end of all redirects, its body not yet read."""
-    with requests.Session() as session:
+def _answer(url: str, headers: dict[str, str], options: FetchOptions, until: float) -> Iterator[requests.Response]:
+    """The answer at the end of all redirects, its body not yet read; the connection breaks when the time is over."""
+    with requests.Session() as session, closing(_Line(until)) as line:
         session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _PinnedAdapter(line))
         for _ in range(_MAX_HOPS):
-            parts = _parts(url)
-            address = _address(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80), options)
-            session.mount(f"{parts.scheme}://", _PinnedAdapter(address))
-            host = str(parts.netloc).rpartition("@")[2]
-            with session.get(
-                url,
-                headers={"Accept-Encoding": "identity", "Host": host, **headers},
-                stream=True,
-                allow_redirects=False,
-                timeout=options.timeout_sec,
-            ) as response:
+            request = _prepared(session, url, headers)
+            line.addresses = _addresses(str(urlsplit(request.url).hostname), options)
+            with session.send(request, stream=True, allow_redirects=False, timeout=options.timeout_sec) as response:
                 if response.is_redirect:
-                    url = urljoin(url, response.headers["location"])
+                    url = _next_hop(url, response.headers["location"])
                     continue
                 _check_status(url, response)
                 yield response
@@ -130,42 +148,102 @@ def _answer(url: str, headers: dict[str, str], options: FetchOptions) -> Iterato
     raise SourceFormat(f"{shown(url)} redirects more than {_MAX_HOPS} times.")
 
 
-class _PinnedAdapter(HTTPAdapter):
-    """Connects to one address, whatever the name resolves to by then; TLS still checks the name."""
+class _Line:
+    """Connects to addresses that were checked, one after another, and hangs up when the time is over.
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    A server that sends a byte now and then, be it of its headers, never meets a timeout of silence.
+    """
+
+    def __init__(self, until: float) -> None:
+        self.addresses: list[str] = []
+        self._until = until
+        self._watched: list[tuple[threading.Timer, socket.socket]] = []
+
+    def connect(self, connection: urllib3.connection.HTTPConnection) -> socket.socket:
+        error: OSError | None = None
+        for address in self.addresses:
+            try:
+                found = socket.create_connection((address, connection.port), connection.timeout)
+            except OSError as refused:
+                error = refused
+                continue
+            self._watch(found)
+            return found
+        raise urllib3.exceptions.NewConnectionError(connection, "no address of it answers") from error
+
+    def close(self) -> None:
+        for timer, twin in self._watched:
+            timer.cancel()
+            twin.close()
+
+    def _watch(self, found: socket.socket) -> None:
+        twin = found.dup()  # TLS takes the socket itself over
+        timer = threading.Timer(max(self._until - time.monotonic(), 0.0), _hang_up, [twin])
+        timer.daemon = True
+        timer.start()
+        self._watched.append((timer, twin))
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _PinnedAdapter(HTTPAdapter):
+    """Connects by the given line, whatever the name resolves to by then; TLS still checks the name."""
+
+    def __init__(self, line: _Line) -> None:
         super().__init__()
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        if host["scheme"] == "https":
-            pool |= {"server_hostname": host["host"], "assert_hostname": host["host"]}
-        return {**host, "host": self._address}, pool
+        class Plain(urllib3.connection.HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                return line.connect(self)
+
+        class Secure(urllib3.connection.HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                return line.connect(self)
+
+        plain = type("PlainPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": Plain})
+        secure = type("SecurePool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": Secure})
+        self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": secure}
 
 
-def _parts(url: str) -> Any:
+def _prepared(session: requests.Session, url: str, headers: dict[str, str]) -> requests.PreparedRequest:
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname
-        _ = parts.port
+        if urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname:
+            request = requests.Request("GET", url, {"Accept-Encoding": "identity", **headers})
+            return session.prepare_request(request)
+    except (ValueError, requests.RequestException):  # of a port, a host, a user that cannot be
+        pass
+    raise SourceFormat(f"{shown(url)} is no web address.")
+
+
+def _next_hop(url: str, location: str) -> str:
+    try:
+        found = urljoin(url, location.encode("latin-1").decode("utf-8", "replace"))
     except ValueError:
-        usable = False
-    if not usable:
-        raise SourceFormat(f"{shown(url)} is no web address.")
-    return parts
+        raise SourceFormat(f"{shown(url)} redirects to what is no address.") from None
+    if url.startswith("https:") and found.startswith("http:"):
+        raise SourceForbidden(
+            f"{shown(url)} redirects to plain http, where anybody on the way could put another file.",
+            hint="If that is meant, write the http:// address into the row.",
+        )
+    return found
 
 
-def _address(host: str, port: int, options: FetchOptions) -> str:
-    """One address of the host that may be connected to."""
+def _addresses(host: str, options: FetchOptions) -> list[str]:
+    """The addresses of the host that may be connected to, in the resolver's order."""
     try:
-        found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
         raise SourceUnavailable(f"There is no such host as {host} here.") from None
-    for address in found:
-        if options.allow_private or is_public(address):
-            return address
-    raise SourceForbidden(f"{host} is an address of this machine or its networks, which are not allowed.")
+    allowed = [address for address in dict.fromkeys(found) if options.allow_private or is_public(address)]
+    if not allowed:
+        raise SourceForbidden(
+            f"{host} is an address of this machine or its networks, which are not allowed.",
+            hint="Set CLIPFARM_ALLOW_PRIVATE_ADDRESSES=true where every row of the metadata is to be trusted.",
+        )
+    return allowed
 
 
 def is_public(address: str) -> bool:
@@ -181,14 +259,28 @@ def is_public(address: str) -> bool:
 
 
 def _check_status(url: str, response: requests.Response) -> None:
-    status = response.status_code
-    if status in (200, 206):
+    status, wait = response.status_code, response.headers.get("retry-after")
+    if status in (200, 206) or (status == 416 and "Range" in response.request.headers):
         return
+    if status == 429 or (status == 503 and wait):
+        raise RateLimited(f"{shown(url)} answers {status}.", retry_after_sec=_seconds(wait or ""))
     if status in _BY_STATUS:
         raise _BY_STATUS[status](f"{shown(url)} answers {status}.")
     if status >= 500 or status in (408, 416, 425):
         raise SourceNetwork(f"{shown(url)} answers {status}.")
     raise SourceUnavailable(f"{shown(url)} answers {status}.")
+
+
+def _seconds(retry_after: str) -> float:
+    """How long Retry-After (RFC 9110, 10.2.3) asks to wait, a day at most; 0 where it says nothing readable."""
+    if retry_after.strip().isdecimal():
+        wait = float(retry_after)
+    else:
+        try:
+            wait = (parsedate_to_datetime(retry_after).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError):
+            return 0.0
+    return min(max(wait, 0.0), _LONGEST_WAIT_SEC)
 
 
 def _content_type(response: requests.Response) -> str:
@@ -201,31 +293,62 @@ def _check_type(url: str, content_type: str, is_text: bool) -> None:
         raise SourceFormat(f"{shown(url)} answers {content_type}, not a video.")
 
 
-def _continues(response: requests.Response, size: int) -> bool:
-    """The answer begins at the byte after those that are here."""
-    if response.status_code != 206:
-        return False
-    match = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
-    if match is None or int(match[1]) != size:
-        raise SourceNetwork("The server answers another part of the file than was asked for.")
-    return True
+class _Part(NamedTuple):
+    """What a 206 holds: from which byte, and how many the whole file has."""
+
+    start: int
+    total: int
+
+
+def _part(response: requests.Response) -> _Part | None:
+    """The part of the file that the answer holds; None for the whole."""
+    if response.status_code == 200:
+        return None
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("content-range", "").strip())
+    return _Part(int(match[1]), int(match[2])) if match and response.status_code == 206 else _Part(-1, -1)
 
 
 def _validator(response: requests.Response) -> str | None:
-    """What tells that the file is still the same; a weak ETag does not."""
+    """What tells that the file is still the same; a weak ETag does not. None where a part would be of no use."""
+    if _encoding(response):
+        return None
     etag = response.headers.get("etag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("last-modified")
 
 
+def _encoding(response: requests.Response) -> str:
+    """The content encoding, which some servers apply unasked; S3 keeps `aws-chunked` of uploads, which is none."""
+    named = response.headers.get("content-encoding", "").lower().split(",")
+    return ",".join(name.strip() for name in named if name.strip() not in ("", "identity", "aws-chunked"))
+
+
 def _copy(url: str, response: requests.Response, sink: Sink, until: float) -> None:
-    length = response.headers.get("content-length", "")
-    if length.isdigit():
+    encoding, length = _encoding(response), response.headers.get("content-length", "")
+    if encoding and encoding not in _ENCODINGS:
+        raise SourceFormat(f"{shown(url)} answers in an encoding that was not asked for.")
+    if length.isdecimal() and not encoding:
         sink.expect(sink.size + int(length))
     first = sink.size == 0
-    while chunk := response.raw.read1(CHUNK_BYTES):
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=bool(encoding)):
         if first and chunk.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
             raise SourceFormat(f"{shown(url)} answers a web page, not a video.")
         first = False
         sink.write(chunk)
-        if time.monotonic() > until:
-            raise SourceNetwork(f"{shown(url)} is too slow.")
+    if time.monotonic() > until:  # the line was hung up, which looks like an end
+        raise _too_slow(url)
+
+
+def _too_slow(url: str) -> SourceNetwork:
+    return SourceNetwork(f"{shown(url)} is too slow: the time for one download is over (CLIPFARM_DOWNLOAD_LIMIT_SEC).")
+
+
+def _network(what: str, error: BaseException) -> SourceNetwork:
+    """The failed connection in words that hold no address; a full disk and the like are no fault of the source."""
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        raise error
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return SourceNetwork(f"{what}: its certificate is not valid ({cause.verify_message}).")
+    return SourceNetwork(f"{what}: {type(error).__name__}.")

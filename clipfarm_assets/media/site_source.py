@@ -8,9 +8,11 @@ subprocess.
 """
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
+from clipfarm_assets.attempts import OF_THE_MACHINE
 from clipfarm_assets.errors import (
     RateLimited,
     SourceError,
@@ -19,12 +21,11 @@ from clipfarm_assets.errors import (
     SourceNetwork,
     SourcePrivate,
     SourceRemoved,
-    SourceTooLarge,
     SourceUnavailable,
     SourceUpcoming,
     VideoError,
 )
-from clipfarm_assets.media.download import CHUNK_BYTES, Fetched, FetchOptions, Sink, shown
+from clipfarm_assets.media.download import CHUNK_BYTES, Fetched, FetchOptions, Sink, shown, too_large
 
 # The first match tells; sites word the same thing differently.
 _BY_WORDS: tuple[tuple[str, type[SourceError]], ...] = (
@@ -66,13 +67,15 @@ def download_site(url: str, folder: Path, options: FetchOptions) -> Fetched:
     folder.mkdir(parents=True, exist_ok=True)
     common = _options(folder, options)
     try:
-        with YoutubeDL({**common, "progress_hooks": [_size_guard(options.max_bytes)]}) as downloader:
+        with YoutubeDL({**common, "progress_hooks": [_guard(url, options)]}) as downloader:
             info = downloader.extract_info(url, download=False)
             _check_kind(url, info)
             done = downloader.process_ie_result(dict(info), download=True)
     except YoutubeDLError as error:
         raise source_error(error, url) from None
     except OSError as error:
+        if error.errno in OF_THE_MACHINE:
+            raise
         raise SourceNetwork(f"{shown(url)} cannot be downloaded: {type(error).__name__}.") from None
     path = _downloaded(url, done)
     captions = _captions(info, common, options)
@@ -88,6 +91,9 @@ def source_error(error: Exception, url: str) -> VideoError:
     deeper = getattr(causes[-1], "cause", None) or causes[-1].__cause__
     if isinstance(deeper, BaseException):
         causes.append(deeper)
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in OF_THE_MACHINE:
+            raise cause  # a full disk and the like are no fault of the source
     words = _words(str(error))
     kind: type[VideoError] | None = None
     if any(type(c).__name__ == "GeoRestrictedError" for c in causes):
@@ -134,10 +140,15 @@ def _check_kind(url: str, info: Any) -> None:
         raise SourceUpcoming(f"{shown(url)} is still live.")
 
 
-def _size_guard(max_bytes: int) -> Any:
+def _guard(url: str, options: FetchOptions) -> Any:
+    """Ends a download that is too long, in bytes or in seconds."""
+    until = time.monotonic() + options.deadline_sec
+
     def check(progress: dict[str, Any]) -> None:
-        if max(progress.get("downloaded_bytes") or 0, progress.get("total_bytes") or 0) > max_bytes:
-            raise SourceTooLarge(f"The video is larger than {max_bytes} bytes (CLIPFARM_MAX_DOWNLOAD_BYTES).")
+        if max(progress.get("downloaded_bytes") or 0, progress.get("total_bytes") or 0) > options.max_bytes:
+            raise too_large(options.max_bytes)
+        if time.monotonic() > until:
+            raise SourceNetwork(f"{shown(url)} is too slow: the time for one download is over.")
 
     return check
 

@@ -297,18 +297,12 @@ def test_a_local_file_over_the_limit_is_too_large(tmp_path: Path, folder: Path, 
         fetch("a.mp4", folder, replace(options, max_bytes=10))
 
 
-def test_an_s3_object_comes_from_the_given_store(folder: Path, options: FetchOptions) -> None:
-    with_s3 = replace(options, open_s3=lambda url: [b"a", url.encode()])
-    assert fetch("s3://bucket/key.mp4", folder, with_s3).path.read_bytes() == b"as3://bucket/key.mp4"
-
-
 def test_an_s3_object_comes_by_the_aws_variables(
     s3_server: Any, folder: Path, options: FetchOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import boto3
 
     s3_server.use(monkeypatch, tmp_path)
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     boto3.client("s3").put_object(Bucket=s3_server.bucket, Key="in/a b.mp4", Body=BODY)
     assert fetch(f"s3://{s3_server.bucket}/in/a b.mp4", folder, options).path.read_bytes() == BODY
     with pytest.raises(SourceUnavailable):

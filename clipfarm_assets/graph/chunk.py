@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from tqdm import tqdm
 
-from clipfarm_assets.errors import ClipfarmError, MissingRawObject, VideoError
+from clipfarm_assets.errors import ClipfarmError, MissingRawObject, RateLimited, VideoError
 from clipfarm_assets.graph import in_flight, progress
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.events import EventGroup, VideoEvents, forget_cached_status, read_events
@@ -266,7 +266,8 @@ class _Step:
             status, text = Status.FAIL_EXHAUSTED, f"{status}: {text}"
         self._count(status)
         self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
-        return self._observe(item, status, text, tries, seconds)
+        wait = error.retry_after_sec if isinstance(error, RateLimited) else 0.0
+        return self._observe(item, status, text, tries, seconds, wait)
 
     def _tries(self, item: Item) -> int:
         """Tries that failed with this input before this step."""
@@ -274,11 +275,14 @@ class _Step:
         again = before is not None and before.same_input(item.source_hash, self.versions)
         return before.retry_count if before is not None and again else 0
 
-    def _observe(self, item: Item, status: Status, text: str, tries: int = 0, seconds: float = 0.0) -> Outcome:
+    def _observe(
+        self, item: Item, status: Status, text: str, tries: int = 0, seconds: float = 0.0, wait: float = 0.0
+    ) -> Outcome:
         outcome = Outcome(
             status=status, source_hash=item.source_hash, versions=self.versions,
             processed_at=datetime.now(UTC).isoformat(timespec="microseconds"), run_id=self.context.run.run_id,
-            store_id=self.workshop.store_id, error=text, retry_count=tries, duration_sec=round(seconds, 3),
+            store_id=self.workshop.store_id, error=text, retry_count=tries, retry_after_sec=wait,
+            duration_sec=round(seconds, 3),
         )  # fmt: skip
         self._seen[item.video.video_id] = replace(
             self._seen.get(item.video.video_id, NO_EVENTS), outcome=outcome, started_id=0

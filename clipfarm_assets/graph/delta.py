@@ -108,12 +108,13 @@ class Rule:
 
 
 def next_try(outcome: Outcome, settings: Settings) -> datetime:
-    """When a failed outcome may be tried again: after a pause that grows with every try."""
+    """When a failed outcome may be tried again: after a pause that grows with every try, or longer where so asked."""
     pause = settings.retry_pause_sec
     if outcome.status.meaning.costs_try:
         pause *= _LONGER_EACH_TRY ** max(outcome.retry_count - 1, 0)
     else:
         pause *= _SOURCE_PAUSE_FACTOR
+    pause = max(pause, outcome.retry_after_sec)
     return datetime.fromisoformat(outcome.processed_at).astimezone(UTC) + timedelta(seconds=pause)
 
 

@@ -21,6 +21,7 @@ class Outcome:
         etag: the store's own, of the artifact.
         embedding_dim: length of the vector, where the artifact is one.
         retry_count: tries that failed with this input so far.
+        retry_after_sec: how long the source asked to wait, 0 where it did not say.
         duration_sec: wall seconds that the stage spent on the video.
     """
 
@@ -35,6 +36,7 @@ class Outcome:
     embedding_dim: int | None = None
     error: str | None = None
     retry_count: int = 0
+    retry_after_sec: float = 0.0
     duration_sec: float = 0.0
     store_id: str = ""
 

@@ -106,6 +106,8 @@ class Sink:
 
     def restart(self) -> None:
         """Forget what was written."""
+        if self.size == 0:
+            return
         self._file.seek(0)
         self._file.truncate()
         self._hash = hashlib.sha256()

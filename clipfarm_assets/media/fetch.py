@@ -21,6 +21,7 @@ from clipfarm_assets.errors import (
 from clipfarm_assets.media import http_source, site_source
 from clipfarm_assets.media.download import CHUNK_BYTES, Fetched, FetchOptions, Sink, shown, too_large
 from clipfarm_assets.metadata.read import MISSING
+from clipfarm_assets.store.object_store import BUCKET_NAME
 
 __all__ = ["FetchOptions", "Fetched", "fetch", "fingerprint"]
 
@@ -48,6 +49,7 @@ def fetch(url: str, folder: Path, options: FetchOptions) -> Fetched:
         return _save(_read_s3(url, options), folder, _ending(url), options)
     if scheme not in ("http", "https"):  # file://host/… too: it names another machine
         raise SourceFormat(f"No way is known to fetch a {scheme}:// address.")
+    http_source.check(url)
     if not _ending(url):
         if site_source.knows(url):
             return site_source.download_site(url, folder, options)
@@ -113,7 +115,7 @@ def _read_file(path: Path, url: str) -> Iterator[bytes]:
 def _read_s3(url: str, options: FetchOptions) -> Iterator[bytes]:
     """The object in pieces. Keys are taken as they are written, as the AWS command line does."""
     bucket, _, key = url.removeprefix(url[: len("s3://")]).partition("/")
-    if not key or key.endswith("/"):
+    if not BUCKET_NAME.fullmatch(bucket) or not key or key.endswith("/"):
         raise SourceFormat(f"{shown(url)} names no object.")
     try:
         store = options.open_store(f"s3://{bucket}")

@@ -30,6 +30,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.cookies import extract_cookies_to_jar
 
 from clipfarm_assets.attempts import OF_THE_MACHINE
 from clipfarm_assets.errors import (
@@ -92,6 +93,7 @@ def download(url: str, sink: Sink, options: FetchOptions, is_text: bool = False)
     """
     until = time.monotonic() + options.deadline_sec
     validator: str | None = None  # what tells that the file is still the one whose beginning is here
+    total: int | None = None
     for attempt in range(1, options.attempts + 1):
         wait = 0.5 * 2 ** (attempt - 1)
         headers = {}
@@ -104,7 +106,8 @@ def download(url: str, sink: Sink, options: FetchOptions, is_text: bool = False)
                 part, validator = _part(response), None
                 if part is None:
                     sink.restart()
-                elif part.start != sink.size:
+                    total = _length(response)
+                elif part.start != sink.size or total not in (None, part.total):
                     raise SourceNetwork(f"{shown(url)} answers another part of the file than was asked for.")
                 _check_type(url, _content_type(response), is_text)
                 validator = _validator(response)
@@ -138,7 +141,11 @@ def _answer(url: str, headers: dict[str, str], options: FetchOptions, until: flo
         for _ in range(_MAX_HOPS):
             request = _prepared(session, url, headers)
             line.addresses = _addresses(str(urlsplit(request.url).hostname), options)
-            with session.send(request, stream=True, allow_redirects=False, timeout=options.timeout_sec) as response:
+            adapter = session.get_adapter(str(request.url))  # the session itself would look into redirects
+            with adapter.send(
+                request, stream=True, timeout=options.timeout_sec, verify=session.verify, proxies={}
+            ) as response:
+                extract_cookies_to_jar(session.cookies, request, response.raw)
                 if response.is_redirect:
                     url = _next_hop(url, response.headers["location"])
                     continue
@@ -208,6 +215,16 @@ class _PinnedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": secure}
 
 
+def check(url: str) -> None:
+    """Nothing is asked yet.
+
+    Raises:
+        SourceFormat: this can be no address of the web.
+    """
+    with requests.Session() as session:
+        _prepared(session, url, {})
+
+
 def _prepared(session: requests.Session, url: str, headers: dict[str, str]) -> requests.PreparedRequest:
     try:
         if urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname:
@@ -236,11 +253,11 @@ def _addresses(host: str, options: FetchOptions) -> list[str]:
     try:
         found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
-        raise SourceUnavailable(f"There is no such host as {host} here.") from None
+        raise SourceUnavailable(f"There is no such host as {shown(host)} here.") from None
     allowed = [address for address in dict.fromkeys(found) if options.allow_private or is_public(address)]
     if not allowed:
         raise SourceForbidden(
-            f"{host} is an address of this machine or its networks, which are not allowed.",
+            f"{shown(host)} is an address of this machine or its networks, which are not allowed.",
             hint="Set CLIPFARM_ALLOW_PRIVATE_ADDRESSES=true where every row of the metadata is to be trusted.",
         )
     return allowed
@@ -316,6 +333,12 @@ def _validator(response: requests.Response) -> str | None:
     return etag if etag and not etag.startswith("W/") else response.headers.get("last-modified")
 
 
+def _length(response: requests.Response) -> int | None:
+    """How many bytes the answer will bring; None where it does not say, or is packed."""
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and not _encoding(response) else None
+
+
 def _encoding(response: requests.Response) -> str:
     """The content encoding, which some servers apply unasked; S3 keeps `aws-chunked` of uploads, which is none."""
     named = response.headers.get("content-encoding", "").lower().split(",")
@@ -323,11 +346,11 @@ def _encoding(response: requests.Response) -> str:
 
 
 def _copy(url: str, response: requests.Response, sink: Sink, until: float) -> None:
-    encoding, length = _encoding(response), response.headers.get("content-length", "")
+    encoding, length = _encoding(response), _length(response)
     if encoding and encoding not in _ENCODINGS:
         raise SourceFormat(f"{shown(url)} answers in an encoding that was not asked for.")
-    if length.isdecimal() and not encoding:
-        sink.expect(sink.size + int(length))
+    if length is not None:
+        sink.expect(sink.size + length)
     first = sink.size == 0
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=bool(encoding)):
         if first and chunk.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):

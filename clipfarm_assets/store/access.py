@@ -1,6 +1,5 @@
 """How this deployment reaches its stores, as a value that another process can have too."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -15,9 +14,7 @@ from botocore.exceptions import (
 from obstore.exceptions import BaseError
 
 from clipfarm_assets.errors import ConfigurationError, StoreAccessDenied, StoreMissing, StoreUnavailable
-from clipfarm_assets.store.object_store import ObjectStore, open_store
-
-_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+from clipfarm_assets.store.object_store import BUCKET_NAME, ObjectStore, open_store
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Access:
             ) from None
 
     def _check_bucket(self, url: str) -> None:
-        if _BUCKET_NAME.fullmatch(urlsplit(url).netloc):
+        if BUCKET_NAME.fullmatch(urlsplit(url).netloc):
             return
         what = "{} names an S3 bucket that cannot be."
         hint = "Write s3://bucket/prefix; a bucket has 3 to 63 lower-case letters, digits, dots and hyphens."

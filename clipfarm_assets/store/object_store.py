@@ -35,6 +35,7 @@ from clipfarm_assets.store.failures import (
 
 T = TypeVar("T")
 
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _READ_CHUNK_BYTES = 16 * 1024**2
 _SWEEP_AGE_SEC = 600.0  # a write that is under way touches its file far more often
 _TORN_PUT = re.compile(r"#\d+$")  # what a killed local put leaves beside its key

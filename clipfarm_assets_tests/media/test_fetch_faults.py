@@ -3,8 +3,12 @@
 import datetime
 import errno
 import pickle
+import signal
 import socket
 import ssl
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import format_datetime
@@ -258,6 +262,28 @@ def test_no_message_shows_what_an_address_hides(folder: Path, options: FetchOpti
     assert "hunter2" not in said or url.startswith(("https://host:hunter2", "https://[hunter2"))
     assert len(said) < 1500
     assert "\n" not in said
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from clipfarm_assets.media.fetch import FetchOptions, fetch
+fetch(sys.argv[1], Path(sys.argv[2]), FetchOptions(Path(), allow_private=True))
+"""
+
+
+def test_a_killed_download_leaves_no_file_and_the_next_one_begins_anew(
+    web: Web, folder: Path, options: FetchOptions
+) -> None:
+    partial = folder / "source.mp4.partial"
+    with subprocess.Popen([sys.executable, "-c", KILLED, f"{web.url}/endless.mp4", str(folder)]) as process:
+        while process.poll() is None and not (partial.exists() and partial.stat().st_size > 1_000_000):
+            time.sleep(0.02)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert list(folder.iterdir()) == [partial]
+    assert fetch(f"{web.url}/good.mp4", folder, options).path.read_bytes() == BODY
+    assert [path.name for path in folder.iterdir()] == ["source.mp4"]
 
 
 @pytest.fixture

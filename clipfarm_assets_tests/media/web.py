@@ -34,6 +34,7 @@ class Visit(BaseHTTPRequestHandler):
     """One request. ``answer`` says things as they are; behaviours say other things."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else head and body of an answer wait 40 ms for each other
     web: Web
 
     def handle_one_request(self) -> None:

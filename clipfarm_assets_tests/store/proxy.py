@@ -71,6 +71,7 @@ class Exchange(BaseHTTPRequestHandler):
     """One request on its way; faults drive it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else head and body of an answer wait 40 ms for each other
     proxy: Proxy
     request_seen: Request
 

@@ -164,7 +164,7 @@ def of_sources(
     monkeypatch.setattr(
         platform, "FetchOptions", functools.partial(FetchOptions, attempts=3, pause=lambda sec: None)
     )  # nobody waits between tries
-    for name, value in {"ALLOW_PRIVATE_ADDRESSES": "true", "DOWNLOAD_TIMEOUT_SEC": 1.5, "DOWNLOAD_LIMIT_SEC": 5.0,
+    for name, value in {"ALLOW_PRIVATE_ADDRESSES": "true", "DOWNLOAD_TIMEOUT_SEC": 3.0, "DOWNLOAD_LIMIT_SEC": 10.0,
                         "MAX_DOWNLOAD_BYTES": 2_000_000, "RETRY_PAUSE_SEC": 600}.items():  # fmt: skip
         deployment.set(f"CLIPFARM_{name}", value)
     row = {"title": "A title", "captured_at": "2026-01-01T00:00:00Z"}

@@ -1,5 +1,6 @@
 """A web server on loopback where each path is one way in which servers behave."""
 
+import functools
 import gzip
 import threading
 from collections.abc import Callable, Iterator
@@ -143,6 +144,11 @@ def _another_file(visit: Visit) -> None:
     visit.video(ETag='"two"')
 
 
+@functools.cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(20_000_000))
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
     "good": lambda visit: visit.video(),
     "good clip ü &+": lambda visit: visit.video(),
@@ -168,7 +174,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "gzip": lambda visit: visit.video(body=gzip.compress(visit.body), Content_Encoding="gzip"),
     "aws-chunked": lambda visit: visit.video(Content_Encoding="aws-chunked"),
     "brotli": lambda visit: visit.video(Content_Encoding="br"),
-    "bomb": lambda visit: visit.video(body=gzip.compress(bytes(50_000_000)), Content_Encoding="gzip"),
+    "bomb": lambda visit: visit.video(body=_bomb(), Content_Encoding="gzip"),
     "declared-large": lambda visit: visit.video(until=1000, Content_Length=str(10**12)),
     "endless": _endless,
     "html": lambda visit: visit.answer(200, b"<html>", Content_Type="text/html"),

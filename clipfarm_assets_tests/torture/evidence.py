@@ -1,0 +1,151 @@
+"""What is left after a kill, read without the product: the store's files and Dagster's databases."""
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Pair = tuple[str, str]  # video and stage
+Stamp = tuple[object, ...]  # changes when an object is written again
+
+STAGES = ("raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding")
+FAN_IN = ("embedding_manifest", "fused_manifest", "ledger")
+_IDENTITY = ".identity.json"
+_FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
+_QUERY = """
+    select e.id, e.dagster_event_type, e.asset_key, e.partition, t.value, e.run_id
+    from event_logs e left join asset_event_tags t on t.event_id = e.id and t.key = 'clipfarm/outcome'
+    where e.asset_key is not null order by e.id
+"""
+
+
+@dataclass
+class Proofs:
+    """What the store proves by itself.
+
+    Attributes:
+        whole: pairs whose artifact has the SHA-256 that its identity names, and when both were written.
+        torn: keys of which an identity speaks that is not true.
+    """
+
+    whole: dict[Pair, Stamp] = field(default_factory=dict)
+    torn: list[str] = field(default_factory=list)
+
+
+Objects = dict[str, tuple[bytes, Stamp]]
+
+
+def local_objects(store: Path) -> Objects:
+    """Content and stamp of every artifact and identity below a local store."""
+    found: Objects = {}
+    for path in sorted(store.glob("clipfarm/*/*/*")):
+        if path.is_file() and "#" not in path.name:
+            stat = path.stat()
+            found[str(path.relative_to(store))] = (path.read_bytes(), (stat.st_ino, stat.st_mtime_ns))
+    return found
+
+
+def prove(objects: Objects) -> Proofs:
+    """Compares every identity with what lies beside it."""
+    proofs = Proofs()
+    for key, (content, stamp) in objects.items():
+        if not key.endswith(_IDENTITY):
+            continue
+        pair = _pair(key)
+        try:
+            said = json.loads(content)
+        except ValueError:
+            proofs.torn.append(f"{key} is not JSON")
+            continue
+        artifact, artifact_stamp = objects.get(key.removesuffix(_IDENTITY), (None, ()))
+        if said["sha256"] is None and artifact is None:
+            proofs.whole[pair] = (stamp, ())
+        elif artifact is None or hashlib.sha256(artifact).hexdigest() != said["sha256"]:
+            proofs.torn.append(key)
+        else:
+            proofs.whole[pair] = (stamp, artifact_stamp)
+    return proofs
+
+
+def _pair(key: str) -> Pair:
+    """``clipfarm/raw/video/v1.mp4.identity.json`` is v1 in raw_video."""
+    _, group, modality, name = key.split("/")
+    stage = f"raw_{modality}" if group == "raw" else f"{modality}_embedding"
+    return name.split(".")[0], stage
+
+
+@dataclass
+class Log:
+    """What Dagster's event log says.
+
+    Attributes:
+        starts: how often a step said that it begins with the pair.
+        at_work: begun, with no word since.
+        interrupted: how often a step said that it stopped before the pair was finished.
+        made: how often the pair was materialized.
+        last: the status of the newest outcome.
+        tries: failed tries that the newest outcome counts.
+        newest: the id of the newest outcome, and of the newest materialization of each asset of the fan-in.
+    """
+
+    starts: Counter[Pair] = field(default_factory=Counter)
+    at_work: set[Pair] = field(default_factory=set)
+    interrupted: Counter[Pair] = field(default_factory=Counter)
+    made: Counter[Pair] = field(default_factory=Counter)
+    last: dict[Pair, str] = field(default_factory=dict)
+    tries: dict[Pair, int] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def fan_in_is_newer(self) -> bool:
+        return all(self.newest[name] > self.newest["outcome"] > 0 for name in FAN_IN)
+
+
+def read_log(databases: Path) -> Log:
+    """Reads Dagster's index of events, as SQLite has it."""
+    log = Log()
+    with closing(_connect(databases / "history" / "runs" / "index.db")) as connection:
+        rows = connection.execute(_QUERY).fetchall()
+    for event_id, kind, asset_key, partition, note, _ in rows:
+        asset = json.loads(asset_key)[0]
+        if asset in FAN_IN and kind == "ASSET_MATERIALIZATION":
+            log.newest[asset] = event_id
+        if asset not in STAGES or partition is None:
+            continue
+        pair = (partition, asset)
+        if kind == "ASSET_MATERIALIZATION_PLANNED":
+            if note == "started":
+                log.starts[pair] += 1
+                log.at_work.add(pair)
+            continue
+        outcome = json.loads(note)
+        log.at_work.discard(pair)
+        log.made[pair] += kind == "ASSET_MATERIALIZATION"
+        log.interrupted[pair] += outcome["status"] == "pending"
+        log.last[pair], log.tries[pair], log.newest["outcome"] = outcome["status"], outcome["retry_count"], event_id
+    return log
+
+
+def unfinished_runs(databases: Path) -> dict[str, str]:
+    """Runs that are not at their end, with their status."""
+    with closing(_connect(databases / "history" / "runs.db")) as connection:
+        rows = connection.execute("select run_id, status from runs").fetchall()
+    return {run_id: status for run_id, status in rows if status not in _FINISHED}
+
+
+def runs(databases: Path, job: str = "process_videos") -> list[tuple[str, str, dict[str, str]]]:
+    """Id, status and tags of the job's runs, oldest first."""
+    with closing(_connect(databases / "history" / "runs.db")) as connection:
+        found = connection.execute("select run_id, status from runs where pipeline_name = ? order by id", (job,))
+        rows = found.fetchall()
+        tags: dict[str, dict[str, str]] = defaultdict(dict)
+        for run_id, key, value in connection.execute("select run_id, key, value from run_tags"):
+            tags[run_id][key] = value
+    return [(run_id, status, tags[run_id]) for run_id, status in rows]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)

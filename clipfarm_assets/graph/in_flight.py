@@ -26,6 +26,7 @@ from clipfarm_assets.errors import ClipfarmError
 VIDEOS = "videos"
 DEFER_EVENTS = "dagster/defer_asset_events"  # a run with this tag speaks for its assets itself
 PROCESS = "clipfarm/process"
+_PROCESS_A_STEP = "multiprocess"  # the executor's name
 STALLED = "clipfarm/stalled"  # the platform, not a video, stopped the run: the error's name
 _LONGEST_PAUSE_SEC = 1800.0
 _CLOCK_DRIFT_SEC = 5.0  # a process's start is told relative to the machine's, which clocks correct
@@ -72,21 +73,26 @@ def unfinished_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
     ]
 
 
-def mark_process(context: dg.AssetExecutionContext) -> None:
+def mark_process(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
     """Notes which process works on the run, once a run."""
     if PROCESS not in context.run.tags:
-        context.instance.add_run_tags(context.run.run_id, {PROCESS: this_process()})
-        own_tags(context)[PROCESS] = this_process()
+        process = this_process(is_step=context.job_def.executor_def.name == _PROCESS_A_STEP)
+        context.instance.add_run_tags(context.run.run_id, {PROCESS: process})
+        own_tags(context)[PROCESS] = process
 
 
-def own_tags(context: dg.AssetExecutionContext) -> dict[str, str]:
+def own_tags(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> dict[str, str]:
     """The tags of the run as this process holds it; a change stays in this process."""
     return cast("dict[str, str]", context.run.tags)
 
 
-def this_process() -> str:
-    """Host, process id and start time of the process that owns the run; a step's own process is its child."""
-    parent = multiprocessing.parent_process()
+def this_process(*, is_step: bool = False) -> str:
+    """Host, process id and start time of the process that works on the run.
+
+    With ``is_step`` this is a step's own process, and its parent is meant. A run worker of the daemon has a parent as
+    well, the code server: it may die and leave the worker at work.
+    """
+    parent = multiprocessing.parent_process() if is_step else None
     pid = parent.pid if parent is not None and parent.pid else os.getpid()
     return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.0f}"
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from clipfarm_assets.graph.events import OUTCOME, EventGroup
-from clipfarm_assets.graph.in_flight import VIDEOS
+from clipfarm_assets.graph.in_flight import VIDEOS, mark_process
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.stages import STAGES
@@ -19,6 +19,7 @@ def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> 
 
     A crash in between leaves partitions or outcomes by which the next tick finds the rest.
     """
+    mark_process(context)
     workshop = platform.open()
     artifacts = workshop.artifacts
     rows = workshop.videos(chunk.videos)

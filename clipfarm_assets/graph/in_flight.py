@@ -4,12 +4,14 @@ A run that the command line started has nobody who notices when it is killed. Ev
 and start time of its run's process as run tags, and a run whose process is gone is reported as failed.
 """
 
+import json
 import multiprocessing
 import os
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
@@ -18,6 +20,7 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_ST
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    GRPC_INFO_TAG,
     PARTITION_NAME_TAG,
 )
 
@@ -31,6 +34,7 @@ STALLED = "clipfarm/stalled"  # the platform, not a video, stopped the run: the 
 _LONGEST_PAUSE_SEC = 1800.0
 _CLOCK_DRIFT_SEC = 5.0  # a process's start is told relative to the machine's, which clocks correct
 _SUBMITTED_WITHIN = timedelta(minutes=10)
+_STARTS_WITHIN = timedelta(minutes=1)
 
 
 def chunk_videos(run: dg.DagsterRun) -> list[str]:
@@ -64,10 +68,14 @@ def unfinished_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
 
     A run that was written down and never submitted, since its process was killed right then, counts for some minutes.
     """
+    return [record.dagster_run for record in _unfinished(instance)]
+
+
+def _unfinished(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:
     records = instance.get_run_records(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     oldest = datetime.now(UTC) - _SUBMITTED_WITHIN
     return [
-        record.dagster_run
+        record
         for record in records
         if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED or record.create_timestamp > oldest
     ]
@@ -99,7 +107,8 @@ def this_process(*, is_step: bool = False) -> str:
 
 def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Reports runs as failed whose process on this machine is gone; returns their ids."""
-    dead = [run for run in unfinished_runs(instance) if _is_dead(run.tags.get(PROCESS, ""))]
+    records = _unfinished(instance)
+    dead = [r.dagster_run for r in records if _is_dead(r.dagster_run.tags.get(PROCESS, "")) or _never_began(r)]
     for run in dead:
         instance.report_run_failed(run, "The process of this run is gone. Finished videos are kept; the rest resumes.")
     return [run.run_id for run in dead]
@@ -135,3 +144,25 @@ def _is_dead(process: str) -> bool:
         return another or bool(found.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def _never_began(record: dg.RunRecord) -> bool:
+    """No step has noted a process for a while, and the code server that watches over the start is dead as well.
+
+    A server that was killed leaves its socket behind; one on another machine, or in another container, leaves none
+    here, and Dagster's own time limits end the run.
+    """
+    tags = record.dagster_run.tags
+    if PROCESS in tags or GRPC_INFO_TAG not in tags or record.update_timestamp > datetime.now(UTC) - _STARTS_WITHIN:
+        return False
+    path = json.loads(tags[GRPC_INFO_TAG]).get("socket") or ""
+    return Path(path).is_socket() and not _answers(path)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from clipfarm_assets.errors import ClipfarmError, MissingRawObject, RateLimited, VideoError
 from clipfarm_assets.graph import in_flight, progress
 from clipfarm_assets.graph.delta import NO_EVENTS
-from clipfarm_assets.graph.events import EventGroup, VideoEvents, forget_cached_status, read_events
+from clipfarm_assets.graph.events import EventGroup, RunEnded, VideoEvents, forget_cached_status, read_events
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Chunk, Workshop
 from clipfarm_assets.graph.presentation import failure_table, outcome_metadata
@@ -64,6 +64,8 @@ def run_chunk(
     step = _Step(context, stage, workshop, planned=not in_flight.chunk_videos(context.run), force=chunk.force)
     try:
         failures = step.run(video_ids, make)
+    except RunEnded:
+        raise
     except ClipfarmError as error:
         in_flight.mark_stalled(context, error)
         raise

@@ -20,12 +20,14 @@ from dagster._core.events import (
     StepMaterializationData,
 )
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.graph.outcome import Outcome
 
 OUTCOME = "clipfarm/outcome"  # the tag row, and the metadata entry, that carry the outcome
@@ -60,8 +62,18 @@ class VideoEvents:
         return self.started_id > self.outcome_id
 
 
+class RunEnded(ClipfarmError):
+    """The run is over, though this process still works on it: it took too long, or seemed to be dead."""
+
+    hint = "What it has made is kept; the next run takes up the rest."
+
+
 class EventGroup:
-    """Collects one step's events and writes them together, at the latest about a second after they happened."""
+    """Collects one step's events and writes them together, at the latest about a second after they happened.
+
+    Raises:
+        RunEnded: by whatever writes, where the run has been ended from outside. Nothing is written then.
+    """
 
     def __init__(self, context: dg.AssetExecutionContext | dg.OpExecutionContext, stage: str) -> None:
         self._instance = context.instance
@@ -92,7 +104,14 @@ class EventGroup:
         entries, self._entries = self._entries, []
         self._flushed_at = time.monotonic()
         if entries:
+            self._check_run()
             _store(self._instance, entries)
+
+    def _check_run(self) -> None:
+        """A process that hung and wakes up is too late: others have taken up its videos, and its word would be last."""
+        ended = dg.RunsFilter(run_ids=[self._run.run_id], statuses=FINISHED_STATUSES)
+        if self._instance.get_runs_count(ended):
+            raise RunEnded(f"The run {self._run.run_id} has been ended from outside.")
 
     def _add(self, kind: str, data: object, message: str, note: str) -> None:
         run = self._run

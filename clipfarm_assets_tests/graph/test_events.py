@@ -13,7 +13,7 @@ from dagster._core.events import DagsterEventType
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from clipfarm_assets.graph import events
-from clipfarm_assets.graph.events import EventGroup, newest_outcome_id, read_events
+from clipfarm_assets.graph.events import EventGroup, RunEnded, newest_outcome_id, read_events
 from clipfarm_assets.graph.in_flight import DEFER_EVENTS, own_tags
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.statuses import Status
@@ -281,3 +281,21 @@ def test_many_events_are_written_before_the_step_ends(
     run_step(instance, three)
     assert seen_meanwhile == [0, 2, 2]
     assert len(read_events(instance, "raw_video")) == 3
+
+
+def test_a_process_that_wakes_up_after_its_run_was_ended_writes_nothing(instance: dg.DagsterInstance) -> None:
+    def hung(context: dg.AssetExecutionContext) -> None:
+        group = EventGroup(context, "raw_video")
+        group.materialized(materialization("a"), outcome("a"))
+        group.flush()
+        context.instance.report_run_failed(context.run, "It took too long.")
+        with pytest.raises(RunEnded, match="ended from outside"):
+            group.started(["b"])
+        group.observed(dg.AssetObservation("raw_video", partition="a"), outcome("a"))
+        with pytest.raises(RunEnded):
+            group.flush()
+
+    run_step(instance, hung)
+    found = read_events(instance, "raw_video")
+    assert set(found) == {"a"}
+    assert found["a"].outcome_id == found["a"].materialization_id

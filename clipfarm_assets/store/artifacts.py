@@ -113,6 +113,8 @@ class Artifacts:
             kept = self._verified(before) if before and before.sha256 == sha256 else None
             if kept is not None:
                 identity = replace(identity, size=kept.size, etag=kept.etag)
+                if replace(identity, made_at=kept.made_at) == kept:
+                    return kept  # a second writer, or one that was stopped before it could book it
             else:
                 info = self.store.put(key, made.content)
                 identity = replace(identity, size=info.size, etag=info.etag)

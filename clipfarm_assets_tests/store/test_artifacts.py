@@ -113,6 +113,13 @@ def test_the_same_content_is_not_written_again(artifacts: Artifacts) -> None:
         assert artifacts.store.head(KEY).modified.isoformat() <= after.made_at  # type: ignore[union-attr]
 
 
+def test_a_second_writer_of_the_same_artifact_writes_nothing(artifacts: Artifacts) -> None:
+    first = _put(artifacts, Made(b"content", details={"duration_sec": 1.5}))
+    written = artifacts.store.head(identity_key(KEY))
+    assert _put(artifacts, Made(b"content", details={"duration_sec": 1.5})) == first
+    assert artifacts.store.head(identity_key(KEY)) == written
+
+
 def test_the_same_content_is_written_where_what_lies_there_is_broken(artifacts: Artifacts) -> None:
     _put(artifacts, Made(b"content"))
     artifacts.store.put(KEY, b"cont")

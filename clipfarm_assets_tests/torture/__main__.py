@@ -4,6 +4,8 @@ Says what happened at every moment and ends with a verdict on each scenario; exi
 hold did not.
 """
 
+# ruff: noqa: T201
+
 import argparse
 import random
 import shutil

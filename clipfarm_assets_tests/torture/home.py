@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,10 +138,8 @@ def _role(process: psutil.Process) -> str:
 
 
 def _send(process: psutil.Process, number: int) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):  # it has ended by itself
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass  # it has ended by itself
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -35,6 +36,8 @@ _LONGEST_PAUSE_SEC = 1800.0
 _CLOCK_DRIFT_SEC = 5.0  # a process's start is told relative to the machine's, which clocks correct
 _SUBMITTED_WITHIN = timedelta(minutes=10)
 _STARTS_WITHIN = timedelta(minutes=1)
+_LEAVES_WITHIN_SEC = 30.0  # a run worker whose run is over
+_LOOK_BACK = timedelta(hours=1)
 
 
 def chunk_videos(run: dg.DagsterRun) -> list[str]:
@@ -114,6 +117,29 @@ def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
+def end_hung_workers(instance: dg.DagsterInstance) -> list[int]:
+    """kill -9 for run workers on this machine whose run was ended a while ago; returns their process ids.
+
+    Dagster asks a run that takes too long to stop. One that hangs in a decoder or in the kernel does not hear that, and
+    would hold its memory for ever. A `clipfarm run` is left alone: it goes on with other runs.
+    """
+    now = datetime.now(UTC)
+    ended = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED], updated_after=now - _LOOK_BACK
+    )
+    hung = [
+        int(run.tags[PROCESS].rsplit(":", 2)[1])
+        for record in instance.get_run_records(ended)
+        if (run := record.dagster_run) and GRPC_INFO_TAG in run.tags and PROCESS in run.tags
+        if _lives_here(run.tags[PROCESS])
+        and (record.end_time or now.timestamp()) < now.timestamp() - _LEAVES_WITHIN_SEC
+    ]
+    for pid in hung:
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).kill()
+    return hung
+
+
 def mark_stalled(context: dg.AssetExecutionContext, error: ClipfarmError) -> None:
     """Notes that the platform stopped the run, so that the sensor waits before it asks for the next."""
     context.instance.add_run_tags(context.run.run_id, {STALLED: type(error).__name__})
@@ -135,15 +161,24 @@ def stalled_until(instance: dg.DagsterInstance, job_name: str, pause_sec: float)
 
 
 def _is_dead(process: str) -> bool:
-    parts = process.rsplit(":", 2)
-    if len(parts) != 3 or parts[0] != socket.gethostname():
-        return False  # not noted yet, or another machine's: its own daemon watches it
+    """Not where none is noted yet, or another machine's: its own daemon watches it."""
+    return _is_of_this_machine(process) and not _lives_here(process)
+
+
+def _is_of_this_machine(process: str) -> bool:
+    return process.rsplit(":", 2)[0] == socket.gethostname() and process.count(":") >= 2
+
+
+def _lives_here(process: str) -> bool:
+    if not _is_of_this_machine(process):
+        return False
+    _, pid, started = process.rsplit(":", 2)
     try:
-        found = psutil.Process(int(parts[1]))
-        another = abs(found.create_time() - float(parts[2])) > _CLOCK_DRIFT_SEC
-        return another or bool(found.status() == psutil.STATUS_ZOMBIE)
+        found = psutil.Process(int(pid))
+        same: bool = abs(found.create_time() - float(started)) <= _CLOCK_DRIFT_SEC
+        return same and bool(found.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return True
+        return False
 
 
 def _never_began(record: dg.RunRecord) -> bool:

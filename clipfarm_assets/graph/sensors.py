@@ -12,7 +12,7 @@ from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.graph.delta import chunks
 from clipfarm_assets.graph.events import newest_event_id
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
-from clipfarm_assets.graph.in_flight import report_dead_runs, stalled_until, unfinished_runs
+from clipfarm_assets.graph.in_flight import end_hung_workers, report_dead_runs, stalled_until, unfinished_runs
 from clipfarm_assets.graph.jobs import chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
 from clipfarm_assets.graph.metadata import changed_files, csv_change
 from clipfarm_assets.graph.platform import Platform, Workshop
@@ -84,6 +84,7 @@ def due_videos(context: dg.SensorEvaluationContext, platform: Platform) -> dg.Se
     """Compares the metadata with what the event log says was made; a tick at which nothing moved is cheap."""
     workshop, instance = platform.open(), context.instance
     report_dead_runs(instance)
+    end_hung_workers(instance)
     memory = _Memory.read(context.cursor)
     event_id = newest_event_id(instance)
     if event_id == memory.event_id and not 0 < memory.next_due <= _now():

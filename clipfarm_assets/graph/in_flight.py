@@ -36,7 +36,7 @@ _LONGEST_PAUSE_SEC = 1800.0
 _CLOCK_DRIFT_SEC = 5.0  # a process's start is told relative to the machine's, which clocks correct
 _SUBMITTED_WITHIN = timedelta(minutes=10)
 _STARTS_WITHIN = timedelta(minutes=1)
-_LEAVES_WITHIN_SEC = 30.0  # a run worker whose run is over
+_LEAVES_WITHIN_SEC = 90.0  # a run worker whose run is over
 _LOOK_BACK = timedelta(hours=1)
 
 

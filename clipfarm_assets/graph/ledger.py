@@ -22,6 +22,7 @@ from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.object_store import sweep_temporary
 
 PARQUET_KEY = "clipfarm/state/ledger.parquet"
 CSV_KEY = "clipfarm/state/ledger.csv"
@@ -140,6 +141,7 @@ def ledger(context: dg.AssetExecutionContext, platform: Platform) -> dg.Material
     for stage in STAGES:  # all is quiet now: whatever a look at the UI cached in the middle of a run is counted anew
         forget_cached_status(context.instance, stage.name)
     workshop = platform.open()
+    context.log.info(f"Swept what killed processes left: {workshop.store.sweep()} files, {sweep_temporary()} folders.")
     table = ledger_table(read_state(context.instance, workshop, STAGES))
     workshop.store.put(PARQUET_KEY, to_parquet(table))
     workshop.store.put(CSV_KEY, to_csv(table))

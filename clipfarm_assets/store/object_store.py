@@ -38,6 +38,7 @@ T = TypeVar("T")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _READ_CHUNK_BYTES = 16 * 1024**2
 _SWEEP_AGE_SEC = 600.0  # a write that is under way touches its file far more often
+_TEMPORARY_AGE_SEC = 86_400.0  # no run may take that long
 _TORN_PUT = re.compile(r"#\d+$")  # what a killed local put leaves beside its key
 _CUT_PAUSES_SEC = (0.2, 1.0)
 
@@ -299,6 +300,15 @@ def _again_if_cut(call: Callable[[], T]) -> T:
                 raise
         time.sleep(pause)
     return call()
+
+
+def sweep_temporary(*, older_than_sec: float = _TEMPORARY_AGE_SEC) -> int:
+    """Deletes the folders that killed processes left in the machine's temporary folder; returns how many."""
+    latest = time.time() - older_than_sec
+    left = [path for path in Path(tempfile.gettempdir()).glob("clipfarm-*") if path.is_dir() and _mtime(path) <= latest]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)  # another user's stays
+    return len(left)
 
 
 def copy_out(store: ObjectStore, key: str, path: Path) -> bool:

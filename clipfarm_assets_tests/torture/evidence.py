@@ -136,15 +136,27 @@ def unfinished_runs(databases: Path) -> dict[str, str]:
     return {run_id: status for run_id, status in rows if status not in _FINISHED}
 
 
-def runs(databases: Path, job: str = "process_videos") -> list[tuple[str, str, dict[str, str]]]:
-    """Id, status and tags of the job's runs, oldest first."""
+@dataclass(frozen=True)
+class Run:
+    """One of Dagster's runs; times are seconds since 1970, 0 where there is none."""
+
+    run_id: str
+    status: str
+    start: float
+    end: float
+    tags: dict[str, str]
+
+
+def runs(databases: Path, job: str = "process_videos") -> list[Run]:
+    """The job's runs, oldest first."""
+    tags: dict[str, dict[str, str]] = defaultdict(dict)
     with closing(_connect(databases / "history" / "runs.db")) as connection:
-        found = connection.execute("select run_id, status from runs where pipeline_name = ? order by id", (job,))
-        rows = found.fetchall()
-        tags: dict[str, dict[str, str]] = defaultdict(dict)
+        rows = connection.execute(
+            "select run_id, status, start_time, end_time from runs where pipeline_name = ? order by id", (job,)
+        ).fetchall()
         for run_id, key, value in connection.execute("select run_id, key, value from run_tags"):
             tags[run_id][key] = value
-    return [(run_id, status, tags[run_id]) for run_id, status in rows]
+    return [Run(run_id, status, start or 0.0, end or 0.0, tags[run_id]) for run_id, status, start, end in rows]
 
 
 def _connect(path: Path) -> sqlite3.Connection:

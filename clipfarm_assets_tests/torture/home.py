@@ -91,6 +91,11 @@ class Home(Deployment):
                 continue
         return found
 
+    def lives(self, process: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
     def role(self, name: str) -> list[psutil.Process]:
         """Those of one part: ``daemon``, ``code server`` or ``run worker``; everything that lives for any other."""
         found = {process: _role(process) for process in self.processes()}

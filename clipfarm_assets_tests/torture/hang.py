@@ -1,0 +1,89 @@
+"""A run worker that hangs: its time limit ends the run, its videos are taken up, and it must not matter if it wakes."""
+
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+
+from clipfarm_assets_tests.torture.audit import Audit
+from clipfarm_assets_tests.torture.bench import Bench
+from clipfarm_assets_tests.torture.evidence import local_objects, prove, runs
+from clipfarm_assets_tests.torture.home import Home, until
+from clipfarm_assets_tests.torture.kills import finish_by_daemon
+
+LIMIT_SEC = 20
+_PATIENCE_SEC = 180.0
+_TAKEN_UP_WITHIN_SEC = 60.0
+
+
+def stopped(bench: Bench) -> None:
+    """SIGSTOP of a run worker past its run's time limit: one wakes up later, another is killed by the platform."""
+    with bench.home() as home:
+        config = home.folder / "dagster.yaml"
+        config.write_text(config.read_text().replace("max_runtime_seconds: 21600", f"max_runtime_seconds: {LIMIT_SEC}"))
+        audit = Audit(home)
+        home.start_daemon()
+        for wakes in (True, False)[: bench.moments]:
+            bench.keep_busy(home, audit)
+            worker = _stop_a_worker(bench, home)
+            audit.require("a stop", "a run worker comes", worker)
+            if worker is not None:
+                _hang(bench, home, audit, worker, wakes=wakes)
+        finish_by_daemon(home, audit)
+        bench.end(audit)
+
+
+def _hang(bench: Bench, home: Home, audit: Audit, worker: psutil.Process, *, wakes: bool) -> None:
+    """Sees one stopped worker to its end."""
+    audit.killed_workers()
+    at_work = audit.log().at_work
+    bench.moment(audit, f"a worker stopped with {len(at_work)} at work")
+    ended = until(lambda: _status(home, worker.pid) == "FAILURE", _PATIENCE_SEC, 0.5)
+    audit.require("the time limit", "the run of the stopped worker is ended", ended)
+    what = "left to the platform"
+    if wakes:
+        until(lambda: at_work <= set(prove(local_objects(home.store)).whole), _TAKEN_UP_WITHIN_SEC, 0.5)
+        taken = at_work & set(prove(local_objects(home.store)).whole)
+        worker.send_signal(signal.SIGCONT)
+        what = f"woken after {len(taken)} of its {len(at_work)} were made by another"
+    gone = until(lambda: not home.lives(worker), _PATIENCE_SEC)
+    audit.require(what, "the worker of the ended run is gone", gone)
+    bench.moment(audit, what)
+
+
+def _stop_a_worker(bench: Bench, home: Home) -> psutil.Process | None:
+    """Stops a run worker at a random moment, but not while it holds a database: nothing could go on then."""
+    while until(lambda: home.role("run worker"), _PATIENCE_SEC):
+        bench.wait_for_a_moment(home)
+        workers = [p for p in home.role("run worker") if _status(home, p.pid) == "STARTED"]
+        if not workers:
+            continue
+        worker = bench.dice.choice(workers)
+        worker.suspend()
+        if not _is_locked(home) and _status(home, worker.pid) == "STARTED":
+            return worker
+        worker.resume()
+    return None
+
+
+def _status(home: Home, pid: int) -> str | None:
+    """Of the chunk run that the process works on."""
+    of_it = [r for r in runs(home.databases_folder) if r.tags.get("clipfarm/process", "").split(":")[1:2] == [str(pid)]]
+    return of_it[-1].status if of_it else None
+
+
+def _is_locked(home: Home) -> bool:
+    folder = home.databases_folder / "history"
+    return any(_holds(path) for path in (folder / "runs.db", *folder.glob("runs/*.db")))
+
+
+def _holds(path: Path) -> bool:
+    with closing(sqlite3.connect(path, timeout=2, isolation_level=None)) as connection:
+        try:
+            connection.execute("begin immediate")
+            connection.execute("rollback")
+        except sqlite3.OperationalError:
+            return True
+    return False

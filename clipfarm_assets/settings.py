@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     )
     chunk_size: int = Field(200, ge=1, le=10_000, description="Videos in one run.")
     max_chunks_per_tick: int = Field(20, ge=1, description="Runs requested by one tick of the sensor.")
+    run_timeout_sec: float = Field(
+        21_600.0, gt=0, description="A run that takes longer hangs: it is killed, and its videos are taken up again."
+    )
     max_tries: int = Field(3, ge=1, description="Tries of a video and stage before it is fail_exhausted.")
     retry_pause_sec: float = Field(
         60.0, ge=0, description="Pause before the second try; each later one is five times longer."

@@ -117,23 +117,22 @@ def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
-def end_hung_workers(instance: dg.DagsterInstance) -> list[int]:
-    """kill -9 for run workers on this machine whose run was ended a while ago; returns their process ids.
+def end_hung_workers(instance: dg.DagsterInstance, limit_sec: float) -> list[int]:
+    """kill -9 for run workers on this machine that take too long, or whose run is over; returns their process ids.
 
-    Dagster asks a run that takes too long to stop. One that hangs in a decoder or in the kernel does not hear that, and
-    would hold its memory for ever. A `clipfarm run` is left alone: it goes on with other runs.
+    Dagster would ask them to stop. One that hangs in a decoder does not hear that, and the code server waits for its
+    answer with the lock in hand that every other start of a run needs. A killed worker is noticed by the code server.
+    A `clipfarm run` is left alone: a person sees it, and it goes on with other runs.
     """
     now = datetime.now(UTC)
-    ended = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED], updated_after=now - _LOOK_BACK
-    )
-    hung = [
-        int(run.tags[PROCESS].rsplit(":", 2)[1])
-        for record in instance.get_run_records(ended)
-        if (run := record.dagster_run) and GRPC_INFO_TAG in run.tags and PROCESS in run.tags
-        if _lives_here(run.tags[PROCESS])
-        and (record.end_time or now.timestamp()) < now.timestamp() - _LEAVES_WITHIN_SEC
-    ]
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    over = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    ended = dg.RunsFilter(statuses=over, updated_after=now - _LOOK_BACK)
+    late = [r for r in instance.get_run_records(started) if r.start_time and r.start_time < now.timestamp() - limit_sec]
+    latest_end = now.timestamp() - _LEAVES_WITHIN_SEC
+    late += [r for r in instance.get_run_records(ended) if r.end_time and r.end_time < latest_end]
+    workers = [r.dagster_run.tags.get(PROCESS, "") for r in late if GRPC_INFO_TAG in r.dagster_run.tags]
+    hung = [int(worker.rsplit(":", 2)[1]) for worker in workers if _lives_here(worker)]
     for pid in hung:
         with suppress(psutil.NoSuchProcess):
             psutil.Process(pid).kill()

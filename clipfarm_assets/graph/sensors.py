@@ -84,7 +84,7 @@ def due_videos(context: dg.SensorEvaluationContext, platform: Platform) -> dg.Se
     """Compares the metadata with what the event log says was made; a tick at which nothing moved is cheap."""
     workshop, instance = platform.open(), context.instance
     report_dead_runs(instance)
-    end_hung_workers(instance)
+    end_hung_workers(instance, workshop.settings.run_timeout_sec)
     memory = _Memory.read(context.cursor)
     event_id = newest_event_id(instance)
     if event_id == memory.event_id and not 0 < memory.next_due <= _now():

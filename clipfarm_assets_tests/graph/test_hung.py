@@ -15,6 +15,7 @@ import pytest
 from clipfarm_assets.graph import in_flight
 from clipfarm_assets.graph.in_flight import PROCESS, end_hung_workers, report_dead_runs
 
+LIMIT_SEC = 3600
 LAUNCHED = {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/nowhere"})}
 
 
@@ -45,18 +46,28 @@ def test_a_worker_that_hangs_after_its_run_was_ended_is_killed(
     instance: dg.DagsterInstance, worker: "subprocess.Popen[bytes]"
 ) -> None:
     run = add_run(instance, LAUNCHED | of(worker), dg.DagsterRunStatus.STARTED)
-    assert end_hung_workers(instance) == []
+    assert end_hung_workers(instance, LIMIT_SEC) == []
     instance.report_run_failed(run, "It took too long.")
-    assert end_hung_workers(instance) == [worker.pid]
+    assert end_hung_workers(instance, LIMIT_SEC) == [worker.pid]
     worker.wait(10)
-    assert end_hung_workers(instance) == []
+    assert end_hung_workers(instance, LIMIT_SEC) == []
+
+
+def test_a_worker_that_takes_longer_than_its_limit_is_killed(
+    instance: dg.DagsterInstance, worker: "subprocess.Popen[bytes]"
+) -> None:
+    run = add_run(instance, LAUNCHED | of(worker), dg.DagsterRunStatus.STARTING)
+    start = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name)
+    instance.report_dagster_event(start, run.run_id)
+    assert end_hung_workers(instance, LIMIT_SEC) == []
+    assert end_hung_workers(instance, 0) == [worker.pid]
 
 
 def test_the_process_of_the_command_line_goes_on_after_one_of_its_runs(
     instance: dg.DagsterInstance, worker: "subprocess.Popen[bytes]"
 ) -> None:
     instance.report_run_failed(add_run(instance, of(worker), dg.DagsterRunStatus.STARTED))
-    assert end_hung_workers(instance) == []
+    assert end_hung_workers(instance, LIMIT_SEC) == []
     assert worker.poll() is None
 
 

@@ -25,6 +25,7 @@ from clipfarm_assets_tests.torture.home import Home, until
 GOOD = frozenset({"success", "empty_transcript", "no_audio_track"})
 _TORN_PUT = re.compile(r"#\d+$")
 _SHOWN = 4
+_PATIENCE_SEC = 300.0  # for the ledger to be printed
 _LONG_AGO = 10**9
 
 
@@ -118,7 +119,7 @@ class Audit:
 
     def _cold_ledger(self, where: str) -> dict[Pair, str]:
         """The product's own reader in a fresh process."""
-        done = self.home.command("clipfarm", "ledger", "--format", "csv")
+        done = self.home.command("clipfarm", "ledger", "--format", "csv", seconds=_PATIENCE_SEC)
         if done.code != 0 and "no metadata in the store yet" in done.err:
             return {}
         if done.code != 0:

@@ -13,7 +13,7 @@ from clipfarm_assets_tests.torture.home import Home, until
 from clipfarm_assets_tests.torture.kills import finish_by_daemon, run_to_the_end
 
 _SIZE = "96m"
-_PATIENCE_SEC = 120.0
+_PATIENCE_SEC = 300.0
 _FULL_FOR_SEC = 15.0
 
 

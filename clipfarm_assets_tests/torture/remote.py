@@ -17,7 +17,7 @@ from clipfarm_assets_tests.torture.kills import finish_by_daemon
 BUCKET = "torture"
 PAUSE_SEC = 1.0
 _CODES = {503: "SlowDown", 403: "AccessDenied"}
-_PATIENCE_SEC = 240.0
+_PATIENCE_SEC = 300.0
 
 
 @dataclass

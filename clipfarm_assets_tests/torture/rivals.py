@@ -6,7 +6,7 @@ from clipfarm_assets_tests.torture.audit import Audit
 from clipfarm_assets_tests.torture.bench import Bench
 from clipfarm_assets_tests.torture.kills import finish_by_daemon, run_to_the_end
 
-_END_SEC = 300.0
+_END_SEC = 900.0
 
 
 def two_daemons(bench: Bench) -> None:
@@ -15,7 +15,7 @@ def two_daemons(bench: Bench) -> None:
         audit = Audit(home)
         first = home.start("clipfarm", "run")
         bench.wait_for_a_moment(home)
-        second = home.command("clipfarm", "run")
+        second = home.command("clipfarm", "run", seconds=_END_SEC)
         refused = second.code == 1 and f"Another `clipfarm run` (pid {first.pid})" in second.err
         audit.require("two command lines", f"the second says that there is another: {second.err[-300:]}", refused)
         bench.moment(audit, "a second `clipfarm run` refused")

@@ -157,9 +157,22 @@ def new_home(folder: Path, clip: Path, n_videos: int, *, keep: bool) -> Iterator
             pass  # two processes that make the databases at once break each other
         yield home
     finally:
-        home.kill(home.processes())
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        with _undisturbed():
+            while left := home.processes():  # one may have started another meanwhile
+                home.kill(left)
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Whoever asks twice for an end must not interrupt the cleaning up."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def until(done: Callable[[], object], seconds: float, every: float = 0.2) -> bool:

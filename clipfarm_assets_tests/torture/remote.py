@@ -1,5 +1,6 @@
 """An S3 that refuses for a while, between the deployment and moto's server."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def store_refuses(bench: Bench) -> None:
         for status, name, in_a_row in ((503, "StoreUnavailable", 3), (403, "StoreAccessDenied", 1))[: bench.moments]:
             bench.keep_busy(home, audit)
             begun = len(_objects(backend))
-            until(lambda begun=begun: len(_objects(backend)) > begun, _PATIENCE_SEC)  # type: ignore[misc]
+            until(lambda begun=begun: len(_objects(backend)) > begun, _PATIENCE_SEC, 1.0)  # type: ignore[misc]
             before = len(_stalled(home, name))
             door.status, door.methods = status, ("PUT", "POST")
             what = f"{in_a_row} runs in a row are stopped by {name}"
@@ -94,6 +95,7 @@ def _s3() -> Iterator[tuple[Any, str, Door]]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

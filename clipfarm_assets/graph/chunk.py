@@ -61,6 +61,12 @@ def run_chunk(
             "No videos were chosen: materialize with partitions, or name videos in the `chunk` resource's config.",
             allow_retries=False,
         )
+    if taken := in_flight.asked_for_before(context.instance, context.run):
+        raise dg.Failure(  # two daemons, or a daemon and a command line: what one begins the other must not
+            f"{len(taken)} of these videos are in a run that was asked for earlier, such as {min(taken)}. Nothing is "
+            "done twice: the next tick asks for what that run leaves.",
+            allow_retries=False,
+        )
     step = _Step(context, stage, workshop, planned=not in_flight.chunk_videos(context.run), force=chunk.force)
     try:
         failures = step.run(video_ids, make)

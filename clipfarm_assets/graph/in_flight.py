@@ -84,6 +84,14 @@ def _unfinished(instance: dg.DagsterInstance) -> Sequence[dg.RunRecord]:
     ]
 
 
+def asked_for_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+    """Videos that the run's config names and that an older unfinished run has: two asked for the same at once."""
+    records = _unfinished(instance)
+    own = max((record.storage_id for record in records if record.dagster_run.run_id == run.run_id), default=0)
+    older = (record.dagster_run for record in records if record.storage_id < own)
+    return {video_id for other in older for video_id in run_videos(instance, other)} & set(chunk_videos(run))
+
+
 def mark_process(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
     """Notes which process works on the run, once a run."""
     if PROCESS not in context.run.tags:

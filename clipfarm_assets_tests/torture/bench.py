@@ -77,7 +77,7 @@ class Bench:
             until(lambda: process.poll() is not None, self.dice.uniform(0, _CLI_STARTS_WITHIN_SEC), 0.02)
             return
         left = max(len(home.video_ids) * _FILES_A_VIDEO - home.files(), 0)
-        share = 2 * left / max(self.moments - self.done, 1)
+        share = min(2 * left / max(self.moments - self.done, 1), 0.8 * left)
         wanted = home.files() + round(self.dice.uniform(1, max(share, 2)))
         until(
             lambda: home.files() >= wanted or (process is not None and process.poll() is not None),

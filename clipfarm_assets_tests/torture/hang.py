@@ -2,6 +2,7 @@
 
 import signal
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def stopped(bench: Bench) -> None:
         home.start_daemon()
         for wakes in (True, False)[: bench.moments]:
             bench.keep_busy(home, audit)
-            worker = _stop_a_worker(bench, home)
+            worker = _stop_a_worker(bench, home, audit)
             audit.require("a stop", "a run worker comes", worker)
             if worker is not None:
                 _hang(bench, home, audit, worker, wakes=wakes)
@@ -54,16 +55,18 @@ def _hang(bench: Bench, home: Home, audit: Audit, worker: psutil.Process, *, wak
     bench.moment(audit, what)
 
 
-def _stop_a_worker(bench: Bench, home: Home) -> psutil.Process | None:
-    """Stops a run worker at a random moment, but not while it holds a database: nothing could go on then."""
-    while until(lambda: home.role("run worker"), _PATIENCE_SEC):
-        bench.wait_for_a_moment(home)
+def _stop_a_worker(bench: Bench, home: Home, audit: Audit) -> psutil.Process | None:
+    """Stops a run worker while it has videos at work, but not while it holds a database: nothing could go on then."""
+    bench.wait_for_a_moment(home)
+    deadline = time.monotonic() + _PATIENCE_SEC
+    while time.monotonic() < deadline:
+        time.sleep(bench.dice.uniform(0.02, 0.2))
         workers = [p for p in home.role("run worker") if _run_of(home, p.pid).status == "STARTED"]
         if not workers:
             continue
         worker = bench.dice.choice(workers)
         worker.suspend()
-        if not _is_locked(home) and _run_of(home, worker.pid).status == "STARTED":
+        if audit.log().at_work and not _is_locked(home) and _run_of(home, worker.pid).status == "STARTED":
             return worker
         worker.resume()
     return None

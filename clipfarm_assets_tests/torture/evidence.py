@@ -142,7 +142,7 @@ class Run:
 
     run_id: str
     status: str
-    start: float
+    created: float
     end: float
     tags: dict[str, str]
 
@@ -152,11 +152,13 @@ def runs(databases: Path, job: str = "process_videos") -> list[Run]:
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     with closing(_connect(databases / "history" / "runs.db")) as connection:
         rows = connection.execute(
-            "select run_id, status, start_time, end_time from runs where pipeline_name = ? order by id", (job,)
+            "select run_id, status, cast(strftime('%s', create_timestamp) as real), end_time from runs"
+            " where pipeline_name = ? order by id",
+            (job,),
         ).fetchall()
         for run_id, key, value in connection.execute("select run_id, key, value from run_tags"):
             tags[run_id][key] = value
-    return [Run(run_id, status, start or 0.0, end or 0.0, tags[run_id]) for run_id, status, start, end in rows]
+    return [Run(run_id, status, created, end or 0.0, tags[run_id]) for run_id, status, created, end in rows]
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,6 +1,7 @@
 """Local folders and S3 behave alike."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipfarm_assets.errors import StoreMissing
-from clipfarm_assets.store.object_store import ObjectStore, copy_out, open_store
+from clipfarm_assets.store.object_store import ObjectStore, copy_out, open_store, sweep_temporary
 
 KEY = "clipfarm/raw/text/v1.json"
 
@@ -157,3 +158,16 @@ def test_a_store_behaves_like_a_dictionary(store: ObjectStore, steps: list[tuple
     assert [store.get(key) for key in ("a", "b/c", "b/d", "b/e/f")] == [
         model.get(key) for key in ("a", "b/c", "b/d", "b/e/f")
     ]
+
+
+def test_old_folders_of_killed_processes_are_swept_and_young_ones_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("clipfarm-old", "clipfarm-young", "another-old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half.mp4").write_bytes(b"half")
+        if name.endswith("old"):
+            os.utime(tmp_path / name, (10**9, 10**9))
+    assert sweep_temporary() == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another-old", "clipfarm-young"]

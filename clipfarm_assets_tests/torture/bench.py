@@ -15,6 +15,7 @@ from clipfarm_assets_tests.torture.home import Home, new_home, until
 
 _FILES_A_VIDEO = 2 * len(STAGES)
 _LONGEST_WAIT_SEC = 120.0
+_WORKER_SEC = 300.0
 _CLI_STARTS_WITHIN_SEC = 4.0
 
 
@@ -87,8 +88,18 @@ class Bench:
 
     def keep_busy(self, home: Home, audit: Audit) -> None:
         """Appends videos where next to nothing is left to be done."""
-        if len(home.video_ids) * len(STAGES) - len(audit.good) < len(STAGES):
+        made = sum(1 for count in audit.log().made.values() if count)
+        if len(home.video_ids) * len(STAGES) - made < len(STAGES):
             home.more_videos(4)
+
+    def wait_for_a_worker(self, home: Home, audit: Audit) -> None:
+        """Until the daemon has started a run worker."""
+
+        def comes() -> bool:
+            self.keep_busy(home, audit)
+            return bool(home.role("run worker"))
+
+        audit.require(f"moment {self.done + 1}", "a run worker comes", until(comes, _WORKER_SEC, 1.0))
 
 
 def wait_until_done(home: Home, audit: Audit, seconds: float) -> bool:

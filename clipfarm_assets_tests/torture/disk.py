@@ -48,7 +48,7 @@ def _by_daemon(bench: Bench) -> None:
     with bench.home("daemon") as home, _disk(home.store) as store, _disk(home.databases_folder) as databases:
         audit = Audit(home)
         home.start_daemon()
-        until(lambda: home.role("run worker"), _PATIENCE_SEC)
+        bench.wait_for_a_worker(home, audit)
         bench.wait_for_a_moment(home)
         ballast = _fill(store)
         named = until(lambda: "StoreFull" in _stalls(home), _PATIENCE_SEC, 0.5)
@@ -56,8 +56,7 @@ def _by_daemon(bench: Bench) -> None:
         bench.moment(audit, "the store full under the daemon")
         _no_harm_is_done(audit, "the store is full")
         ballast.unlink()
-        until(lambda: home.role("run worker"), _PATIENCE_SEC)
-        bench.keep_busy(home, audit)
+        bench.wait_for_a_worker(home, audit)
         bench.wait_for_a_moment(home)
         ballast = _fill(databases)
         until(lambda: _is_named(home.log("dagster-daemon")), _FULL_FOR_SEC)

@@ -27,7 +27,6 @@ def stopped(bench: Bench) -> None:
         audit = Audit(home)
         home.start_daemon()
         for wakes in (True, False)[: bench.moments]:
-            bench.keep_busy(home, audit)
             worker = _stop_a_worker(bench, home, audit)
             audit.require("a stop", "a run worker comes", worker)
             if worker is not None:
@@ -57,12 +56,13 @@ def _hang(bench: Bench, home: Home, audit: Audit, worker: psutil.Process, *, wak
 
 def _stop_a_worker(bench: Bench, home: Home, audit: Audit) -> psutil.Process | None:
     """Stops a run worker while it has videos at work, but not while it holds a database: nothing could go on then."""
-    bench.wait_for_a_moment(home)
+    bench.wait_for_a_worker(home, audit)
     deadline = time.monotonic() + _PATIENCE_SEC
     while time.monotonic() < deadline:
         time.sleep(bench.dice.uniform(0.02, 0.2))
         workers = [p for p in home.role("run worker") if _run_of(home, p.pid).status == "STARTED"]
         if not workers:
+            bench.wait_for_a_worker(home, audit)
             continue
         worker = bench.dice.choice(workers)
         worker.suspend()

@@ -6,7 +6,6 @@ from clipfarm_assets_tests.torture.evidence import unfinished_runs
 from clipfarm_assets_tests.torture.home import Home, until
 
 PARTS = ("run worker", "daemon", "code server", "everything")
-_WORKER_SEC = 180.0
 _END_SEC = 900.0
 _RUNS_TO_THE_END = 8
 
@@ -49,8 +48,7 @@ def daemon(bench: Bench) -> None:
         home.start_daemon()
         while bench.done < bench.moments:
             part = PARTS[bench.done % len(PARTS)]
-            bench.keep_busy(home, audit)
-            until(lambda: home.role("run worker"), _WORKER_SEC)
+            bench.wait_for_a_worker(home, audit)
             bench.wait_for_a_moment(home)
             workers = home.role("run worker")
             victims = home.role(part)

@@ -36,7 +36,7 @@ def store_refuses(bench: Bench) -> None:
         home.env.update({"CLIPFARM_RETRY_PAUSE_SEC": str(PAUSE_SEC), "CLIPFARM_CHUNK_SIZE": "1000"})
         audit = Audit(home, lambda: _objects(backend))
         home.start_daemon()
-        until(lambda: home.role("run worker"), _PATIENCE_SEC)
+        bench.wait_for_a_worker(home, audit)
         for status, name, in_a_row in ((503, "StoreUnavailable", 2), (403, "StoreAccessDenied", 1))[: bench.moments]:
             bench.keep_busy(home, audit)
             begun = len(_objects(backend))

@@ -27,7 +27,7 @@ def two_daemons(bench: Bench) -> None:
         for _ in range(2):
             home.start_daemon()
         for beside in range(min(bench.moments, 3)):
-            bench.keep_busy(home, audit)
+            bench.wait_for_a_worker(home, audit)
             bench.wait_for_a_moment(home)
             process = home.start("clipfarm", "run")
             time.sleep(bench.dice.uniform(0, 5))

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from clipfarm_assets.graph import in_flight
-from clipfarm_assets.graph.in_flight import PROCESS, end_hung_workers, report_dead_runs
+from clipfarm_assets.graph.in_flight import PROCESS, asked_for_before, end_hung_workers, report_dead_runs
+from clipfarm_assets.graph.jobs import chunk_config
 
 LIMIT_SEC = 3600
 LAUNCHED = {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/nowhere"})}
@@ -88,3 +89,18 @@ def test_a_run_whose_code_server_died_before_its_first_step_is_reported(
 def test_a_run_that_another_machine_starts_is_left_alone(instance: dg.DagsterInstance) -> None:
     add_run(instance, LAUNCHED, dg.DagsterRunStatus.STARTED)
     assert report_dead_runs(instance) == []
+
+
+def test_of_two_runs_with_the_same_videos_the_later_one_leaves_them_to_the_earlier(
+    instance: dg.DagsterInstance,
+) -> None:
+    earlier, later = (
+        instance.add_run(
+            dg.DagsterRun("process_videos", run_config=chunk_config(videos), status=dg.DagsterRunStatus.STARTED)
+        )
+        for videos in (["a", "b"], ["b", "c"])
+    )
+    assert asked_for_before(instance, earlier) == set()
+    assert asked_for_before(instance, later) == {"b"}
+    instance.report_run_failed(earlier)
+    assert asked_for_before(instance, later) == set()

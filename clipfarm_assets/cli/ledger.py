@@ -2,10 +2,8 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +12,9 @@ from rich.table import Table
 from clipfarm_assets.cli import home
 from clipfarm_assets.errors import ConfigurationError
 from clipfarm_assets.statuses import Status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SHOWN = ("video_id", "stage", "status", "retry_count", "error")
 _SHOWN_WIDE = (*_SHOWN[:-1], "model_name", "duration", "processed_at", "error")
@@ -35,6 +36,9 @@ def ledger(
     """
     _check_names(stage, status)
     with home.instance() as instance:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         from clipfarm_assets.graph.ledger import ledger_table, to_csv, to_parquet
         from clipfarm_assets.graph.platform import Workshop
         from clipfarm_assets.graph.stages import STAGES
@@ -69,7 +73,7 @@ def _check_names(stage: str | None, status: str | None) -> None:
         raise ConfigurationError(f"There is no status {status}.", hint=f"Statuses: {', '.join(Status)}.")
 
 
-def _print(rows: pa.Table) -> None:
+def _print(rows: "pa.Table") -> None:
     console = Console()
     shown = _SHOWN_WIDE if console.width >= _WIDE_COLUMNS else _SHOWN
     table = Table(title=f"{rows.num_rows} rows", title_justify="left")

@@ -18,7 +18,6 @@ from clipfarm_assets.cli.ledger import ledger
 from clipfarm_assets.cli.models import models
 from clipfarm_assets.cli.run import run
 from clipfarm_assets.errors import ClipfarmError, ConfigurationError
-from clipfarm_assets.settings import Settings, load_settings, setting_variable
 
 _HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embeddings and fused vectors.
 
@@ -40,6 +39,8 @@ cli.add_typer(models, name="models")
 def config() -> None:
     """Every setting, its variable, its value here and what it does. Secrets and passwords in URLs are masked."""
     from rich.table import Table
+
+    from clipfarm_assets.settings import Settings, load_settings, setting_variable
 
     settings = load_settings()
     table = Table("variable", "value", "what it does", title="settings of this folder")

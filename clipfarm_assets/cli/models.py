@@ -3,16 +3,16 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clipfarm_assets.graph.platform import Workshop
-from clipfarm_assets.models.commands import FileRow, lock_models, pull_models, verify_models
-from clipfarm_assets.settings import load_settings
+if TYPE_CHECKING:
+    from clipfarm_assets.graph.platform import Workshop
+    from clipfarm_assets.models.commands import FileRow
 
 models = typer.Typer(help="Which models are used here, and their files.", no_args_is_help=True)
 
@@ -33,6 +33,8 @@ def list_() -> None:
 @models.command()
 def lock() -> None:
     """Writes the SHA-256 of the model files that can be had here into models.lock of the model folder."""
+    from clipfarm_assets.models.commands import lock_models
+
     workshop = _workshop()
     _show(lock_models(workshop.settings, workshop.store))
 
@@ -46,6 +48,8 @@ def pull(
     VideoMAE's weights are licensed CC BY-NC 4.0: not for commercial use. Name another video model with
     CLIPFARM_VIDEO_MODEL where that does not suit.
     """
+    from clipfarm_assets.models.commands import pull_models
+
     workshop = _workshop()
     _show(pull_models(workshop.settings, workshop.store, to))
 
@@ -53,6 +57,8 @@ def pull(
 @models.command()
 def verify() -> None:
     """Compares the model files that are here with models.lock; exits with 1 where one is another."""
+    from clipfarm_assets.models.commands import verify_models
+
     workshop = _workshop()
     _show(verify_models(workshop.settings, workshop.store))
 
@@ -83,11 +89,14 @@ def golden(
         sys.exit(1)
 
 
-def _workshop() -> Workshop:
+def _workshop() -> "Workshop":
+    from clipfarm_assets.graph.platform import Workshop
+    from clipfarm_assets.settings import load_settings
+
     return Workshop(load_settings())
 
 
-def _show(rows: Sequence[FileRow]) -> None:
+def _show(rows: "Sequence[FileRow]") -> None:
     table = Table("model", "file", "status", "note")
     for row in rows:
         table.add_row(*(escape(value) for value in (row.model, row.file, row.status, row.note)))

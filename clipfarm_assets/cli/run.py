@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import psutil
-import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +15,8 @@ from clipfarm_assets.cli import home
 from clipfarm_assets.statuses import Status
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from clipfarm_assets.graph.platform import Workshop
 
 _SHOWN_ERRORS = 20
@@ -71,7 +72,7 @@ def run(
     sys.exit(1 if runner.report.errors else 0)
 
 
-def print_outcome(console: Console, ledger: pa.Table, workshop: "Workshop") -> None:
+def print_outcome(console: Console, ledger: "pa.Table", workshop: "Workshop") -> None:
     """What was made in each stage, what failed and why, and where the files lie."""
     from clipfarm_assets.fusion.fused_manifest import fused_counts
     from clipfarm_assets.graph.ledger import count_by_stage

@@ -38,6 +38,7 @@ class Workshop:
     def __init__(self, settings: Settings, s3: S3Resource | None = None) -> None:
         self.settings = settings
         self._s3 = s3 or S3Resource()
+        self._read: tuple[str | None, pa.Table] | None = None
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -123,9 +124,16 @@ class Workshop:
             )
         return tables
 
+    def _videos_table(self) -> pa.Table:
+        """The `videos` table, read once for all the stages of a run that find the same one."""
+        info = self.store.head(parquet_key("videos"))
+        if self._read is None or info is None or info.etag != self._read[0]:
+            self._read = (info.etag if info else None, self.metadata().videos)
+        return self._read[1]
+
     def videos(self, video_ids: list[str]) -> dict[str, Video]:
         """The latest metadata row of each of the videos that has one."""
-        table = self.metadata().videos
+        table = self._videos_table()
         chosen = table.filter(pc.is_in(table["video_id"], value_set=pa.array(video_ids, table["video_id"].type)))
         return {video.video_id: video for video in videos_from_table(chosen)}
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from functools import lru_cache
 from typing import Any
@@ -46,7 +46,8 @@ class Outcome:
 
     def to_fields(self) -> dict[str, Any]:
         """Plain JSON values by name."""
-        return {**asdict(self), "status": self.status.value}
+        plain = {name: getattr(self, name) for name in _PLAIN_FIELDS}
+        return {**plain, "status": self.status.value, "versions": dict(vars(self.versions))}
 
     def to_json(self) -> str:
         return json.dumps(self.to_fields(), separators=(",", ":"), ensure_ascii=False)

@@ -8,7 +8,7 @@ name exists. An outcome that leaves no artifact (a video without sound) has an i
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,8 @@ def content_sha256(content: bytes | Path) -> str:
 
 
 def _dump(identity: Identity) -> bytes:
-    return json.dumps(asdict(identity), sort_keys=True, indent=1, ensure_ascii=False).encode()
+    plain = vars(identity) | {"versions": vars(identity.versions)}  # asdict would copy every value on its way
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False).encode()
 
 
 def _parse(raw: bytes) -> Identity | None:

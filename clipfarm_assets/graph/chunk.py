@@ -34,6 +34,9 @@ from clipfarm_assets.store.artifacts import Identity, Made
 
 _PROOF_THREADS = 16
 _STARTED_TOGETHER = 8
+_MOST_STARTED_TOGETHER = 64
+_QUICK_SEC = 0.5
+_LOGGED_FAILURES = 20
 _ERROR_LENGTH = 2000
 
 
@@ -76,7 +79,7 @@ def run_chunk(
         in_flight.mark_stalled(context, error)
         raise
     finally:
-        step.events.flush()
+        step.events.close()
         forget_cached_status(context.instance, stage.name)
     context.log.info(f"{stage.name}: {step.summary()}")
     if failures:
@@ -113,6 +116,8 @@ class _Step:
         self.events = EventGroup(context, stage.name)
         self.provenance = Provenance(context)
         self.counts: dict[str, int] = {}
+        self.suspects = 0
+        self.logged = 0
         self._seen: dict[str, VideoEvents] = {}
         self._upstream_seen: dict[str, dict[str, VideoEvents]] = {}
 
@@ -148,17 +153,25 @@ class _Step:
                 self._observe(item, Status.PENDING, text, self._tries(item))
 
     def _starting(self, todo: Sequence[Item], started: dict[str, Item]) -> Iterator[Item]:
-        """Hands out the videos, a few of which are said to be in work, so that few are suspect if the process dies."""
-        for first in range(0, len(todo), _STARTED_TOGETHER):
-            group = todo[first : first + _STARTED_TOGETHER]
+        """Hands out the videos, a few of which are said to be in work, so that few are suspect if the process dies.
+
+        Where that is done in no time it is said of more at once: suspects are then those of the last second or so.
+        """
+        first, size = 0, _STARTED_TOGETHER
+        while group := todo[first : first + size]:
             started.update((item.video.video_id, item) for item in group)
             self.events.started(item.video.video_id for item in group)
+            since = time.monotonic()
             yield from group
+            first += size
+            quick = time.monotonic() - since < _QUICK_SEC and not self.suspects
+            size = min(2 * size, _MOST_STARTED_TOGETHER) if quick else _STARTED_TOGETHER
 
     def _has_killed_its_runs(self, item: Item, failures: dict[str, Outcome]) -> bool:
         """Counts a try where the last process that worked on the video died; True where that was the last one."""
         if not self._seen.get(item.video.video_id, NO_EVENTS).died:
             return False
+        self.suspects += 1
         outcome = self._refuse(item, ProcessDied("The process died while it worked on this video."))
         if outcome.status is Status.FAIL_EXHAUSTED:
             failures[item.video.video_id] = outcome
@@ -273,7 +286,9 @@ class _Step:
         if not status.meaning.terminal and status.meaning.costs_try and tries >= self.workshop.settings.max_tries:
             status, text = Status.FAIL_EXHAUSTED, f"{status}: {text}"
         self._count(status)
-        self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
+        if self.logged < _LOGGED_FAILURES:  # a line of Dagster's log costs ten times the observation
+            self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
+            self.logged += 1
         wait = error.retry_after_sec if isinstance(error, RateLimited) else 0.0
         return self._observe(item, status, text, tries, seconds, wait)
 

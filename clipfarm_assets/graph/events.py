@@ -9,6 +9,7 @@ storage is not an SQL one, both fall back to Dagster's public calls: slower, sam
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -24,8 +25,10 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
-from sqlalchemy import func, select
-from sqlalchemy.engine import Connection
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.engine import Connection, Engine
 
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.graph.outcome import Outcome
@@ -81,6 +84,8 @@ class EventGroup:
         self._asset_key = dg.AssetKey(stage)
         self._step_key = str(context.op_handle)
         self._entries: list[tuple[EventLogEntry, str]] = []
+        storage = context.instance.event_log_storage
+        self._writer = _SqlWriter(storage, self._run.run_id) if isinstance(storage, SqlEventLogStorage) else None
         self._flushed_at = time.monotonic()
 
     def started(self, video_ids: Iterable[str]) -> None:
@@ -103,9 +108,22 @@ class EventGroup:
         """Writes what is collected."""
         entries, self._entries = self._entries, []
         self._flushed_at = time.monotonic()
-        if entries:
-            self._check_run()
-            _store(self._instance, entries)
+        if not entries:
+            return
+        self._check_run()
+        if self._writer is not None:
+            self._writer.write(entries)
+        else:
+            for entry, _ in entries:
+                self._instance.handle_new_event(entry)
+
+    def close(self) -> None:
+        """Writes what is collected, and lets go of the databases."""
+        try:
+            self.flush()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
 
     def _check_run(self) -> None:
         """A process that hung and wakes up is too late: others have taken up its videos, and its word would be last."""
@@ -128,41 +146,65 @@ class EventGroup:
             self.flush()
 
 
-def _store(instance: dg.DagsterInstance, entries: Sequence[tuple[EventLogEntry, str]]) -> None:
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
-        for entry, _ in entries:
-            instance.handle_new_event(entry)
-        return
-    inserts = [storage.prepare_insert_event(entry) for entry, _ in entries]
-    with storage.index_transaction() as connection:
-        ids = [_inserted_id(connection, insert) for insert in inserts]
-        storage._store_asset_event_tags(connection, [entry for entry, _ in entries], ids)
-        notes = [_note_row(storage, *entry, event_id) for entry, event_id in zip(entries, ids, strict=True)]
-        connection.execute(AssetEventTagsTable.insert(), notes)
-        newest = {entry.dagster_event_type: (entry, id_) for (entry, _), id_ in zip(entries, ids, strict=True)}
-        for entry, event_id in newest.values():  # the asset's own row holds its newest event of each kind
-            storage._store_asset_event(connection, entry, event_id)
-    if isinstance(storage, SqliteEventLogStorage):  # a database a run beside the index over all of them
-        with storage.run_connection(entries[0][0].run_id) as connection:
-            for insert in inserts:
-                connection.execute(insert)
+class _SqlWriter:
+    """Writes one run's events to the tables of an SQL storage, many in one transaction a database.
+
+    On SQLite Dagster connects anew for each event and compiles each statement anew, and the closing of the last
+    connection folds the write-ahead log into the database: together ten times the cost of the rows. Here connections
+    stay open until ``close``.
+    """
+
+    def __init__(self, storage: SqlEventLogStorage, run_id: str) -> None:
+        self._storage = storage
+        self._run_id = run_id
+        self._engines: dict[str, Engine] = {}
+
+    def write(self, entries: Sequence[tuple[EventLogEntry, str]]) -> None:
+        """Stores the events, each with its note."""
+        rows = [self._storage._event_to_row(entry) for entry, _ in entries]
+        with self._index() as connection:
+            ids = _inserted_ids(connection, rows)
+            tagged = zip(entries, rows, ids, strict=True)
+            tags = [tag for (entry, note), row, id_ in tagged for tag in self._tags(entry, note, row, id_)]
+            connection.execute(AssetEventTagsTable.insert(), tags)
+            newest = {entry.dagster_event_type: (entry, id_) for (entry, _), id_ in zip(entries, ids, strict=True)}
+            for entry, event_id in newest.values():  # the asset's own row holds its newest event of each kind
+                self._storage._store_asset_event(connection, entry, event_id)
+        if isinstance(self._storage, SqliteEventLogStorage):  # a database a run beside the index over all of them
+            with self._sqlite(self._storage, self._run_id) as connection:
+                connection.execute(SqlEventLogStorageTable.insert(), rows)
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+    def _index(self) -> AbstractContextManager[Connection]:
+        if isinstance(self._storage, SqliteEventLogStorage):
+            return self._sqlite(self._storage, INDEX_SHARD_NAME)
+        return self._storage.index_transaction()
+
+    def _sqlite(self, storage: SqliteEventLogStorage, shard: str) -> AbstractContextManager[Connection]:
+        if shard not in self._engines:
+            url, wait = storage.conn_string_for_shard(shard), {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            self._engines[shard] = create_engine(url, connect_args=wait)
+        return self._engines[shard].begin()
+
+    def _tags(
+        self, entry: EventLogEntry, note: str, row: Mapping[str, object], event_id: int
+    ) -> Iterator[dict[str, object]]:
+        same = {"event_id": event_id, "asset_key": row["asset_key"], "event_timestamp": row["timestamp"]}
+        for name, value in {**self._storage._tags_for_asset_event(entry), OUTCOME: note}.items():
+            yield {**same, "key": name, "value": value}
 
 
-def _inserted_id(connection: Connection, insert: object) -> int:
-    primary_key = connection.execute(insert).inserted_primary_key  # type: ignore[call-overload]
-    return int(primary_key[0])
-
-
-def _note_row(storage: SqlEventLogStorage, entry: EventLogEntry, note: str, event_id: int) -> dict[str, object]:
-    asset_key = entry.get_dagster_event().asset_key
-    return {
-        "event_id": event_id,
-        "asset_key": asset_key.to_string() if asset_key else "",
-        "key": OUTCOME,
-        "value": note,
-        "event_timestamp": storage._event_insert_timestamp(entry),
-    }
+def _inserted_ids(connection: Connection, rows: Sequence[Mapping[str, object]]) -> list[int]:
+    """Inserts events; their storage ids in the order of the rows."""
+    insert = SqlEventLogStorageTable.insert()
+    if connection.dialect.insert_executemany_returning_sort_by_parameter_order:
+        insert = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+        return [int(id_) for id_ in connection.execute(insert, rows).scalars()]
+    return [int(connection.execute(insert, row).inserted_primary_key[0]) for row in rows]
 
 
 def forget_cached_status(instance: dg.DagsterInstance, stage: str) -> None:

@@ -85,8 +85,9 @@ class EventGroup:
         self._step_key = str(context.op_handle)
         self._entries: list[tuple[EventLogEntry, str]] = []
         storage = context.instance.event_log_storage
-        self._writer = _SqlWriter(storage, self._run.run_id) if isinstance(storage, SqlEventLogStorage) else None
+        self._writer = SqlWriter(storage, self._run.run_id) if isinstance(storage, SqlEventLogStorage) else None
         self._flushed_at = time.monotonic()
+        self.written = 0
 
     def started(self, video_ids: Iterable[str]) -> None:
         """Says, before the work begins, what it is on: what a killed run leaves of it shows as Failed."""
@@ -111,6 +112,7 @@ class EventGroup:
         if not entries:
             return
         self._check_run()
+        self.written += len(entries)
         if self._writer is not None:
             self._writer.write(entries)
         else:
@@ -146,7 +148,7 @@ class EventGroup:
             self.flush()
 
 
-class _SqlWriter:
+class SqlWriter:
     """Writes one run's events to the tables of an SQL storage, many in one transaction a database.
 
     On SQLite Dagster connects anew for each event and compiles each statement anew, and the closing of the last
@@ -160,14 +162,16 @@ class _SqlWriter:
         self._engines: dict[str, Engine] = {}
 
     def write(self, entries: Sequence[tuple[EventLogEntry, str]]) -> None:
-        """Stores the events, each with its note."""
+        """Stores asset events of the run, each with its note, where it has one."""
         rows = [self._storage._event_to_row(entry) for entry, _ in entries]
         with self._index() as connection:
             ids = _inserted_ids(connection, rows)
             tagged = zip(entries, rows, ids, strict=True)
             tags = [tag for (entry, note), row, id_ in tagged for tag in self._tags(entry, note, row, id_)]
-            connection.execute(AssetEventTagsTable.insert(), tags)
-            newest = {entry.dagster_event_type: (entry, id_) for (entry, _), id_ in zip(entries, ids, strict=True)}
+            if tags:
+                connection.execute(AssetEventTagsTable.insert(), tags)
+            kinds = ((row["asset_key"], row["dagster_event_type"]) for row in rows)
+            newest = {kind: (entry, id_) for kind, (entry, _), id_ in zip(kinds, entries, ids, strict=True)}
             for entry, event_id in newest.values():  # the asset's own row holds its newest event of each kind
                 self._storage._store_asset_event(connection, entry, event_id)
         if isinstance(self._storage, SqliteEventLogStorage):  # a database a run beside the index over all of them
@@ -186,6 +190,8 @@ class _SqlWriter:
 
     def _sqlite(self, storage: SqliteEventLogStorage, shard: str) -> AbstractContextManager[Connection]:
         if shard not in self._engines:
+            with storage.run_connection(shard):
+                pass  # Dagster makes the database of a run at its first event
             url, wait = storage.conn_string_for_shard(shard), {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             self._engines[shard] = create_engine(url, connect_args=wait)
         return self._engines[shard].begin()
@@ -194,7 +200,8 @@ class _SqlWriter:
         self, entry: EventLogEntry, note: str, row: Mapping[str, object], event_id: int
     ) -> Iterator[dict[str, object]]:
         same = {"event_id": event_id, "asset_key": row["asset_key"], "event_timestamp": row["timestamp"]}
-        for name, value in {**self._storage._tags_for_asset_event(entry), OUTCOME: note}.items():
+        noted = {OUTCOME: note} if note else {}
+        for name, value in {**self._storage._tags_for_asset_event(entry), **noted}.items():
             yield {**same, "key": name, "value": value}
 
 
@@ -204,7 +211,8 @@ def _inserted_ids(connection: Connection, rows: Sequence[Mapping[str, object]]) 
     if connection.dialect.insert_executemany_returning_sort_by_parameter_order:
         insert = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         return [int(id_) for id_ in connection.execute(insert, rows).scalars()]
-    return [int(connection.execute(insert, row).inserted_primary_key[0]) for row in rows]
+    keys = [connection.execute(insert, row).inserted_primary_key for row in rows]
+    return [int(key[0]) for key in keys if key is not None]
 
 
 def forget_cached_status(instance: dg.DagsterInstance, stage: str) -> None:

@@ -48,7 +48,21 @@ import sys
 from clipfarm_assets.definitions import build
 from clipfarm_assets.settings import load_settings
 build(load_settings()).get_repository_def()
-heavy = {"torch", "transformers", "sentence_transformers", "librosa", "matplotlib", "yt_dlp"} & set(sys.modules)
+heavy = set(sys.modules) & {
+    "torch", "transformers", "sentence_transformers", "huggingface_hub", "librosa", "soundfile", "numba", "matplotlib",
+    "yt_dlp", "scipy", "sklearn", "hdbscan", "lancedb", "pandas",
+}
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 0, found.stderr[-500:]
+
+
+def test_the_help_of_the_command_line_does_not_wait_for_dagster() -> None:
+    code = """
+import sys
+from clipfarm_assets.cli import main
+heavy = {"dagster", "pyarrow", "sqlalchemy", "boto3", "pydantic"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

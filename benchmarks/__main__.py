@@ -19,7 +19,7 @@ from benchmarks.measure import Row
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
-_NOT_BENCHMARKS = {"__main__", "measure"}
+_NOT_BENCHMARKS = {"__main__", "measure", "instant"}
 
 
 def main(names: Sequence[str]) -> None:

@@ -1,44 +1,56 @@
-"""Makes the fused manifests anew from the embedding manifests, reading only the vectors that changed.
+"""Makes the fused manifests anew from the embedding manifests, reading and writing only the vectors that changed.
 
-What comes in: the three embedding manifests, and the ``.npy`` files of videos whose embeddings changed. What goes
-out: for each strategy, ``fused_manifest.parquet`` and ``schema.json``, each replaced whole. Rows whose inputs are as
-they were keep their vector and their ``processed_at``; a manifest in which nothing changed is not written. A video
-that the embedding manifests do not have any more is not in the fused ones either: that is how it is forgotten.
+What comes in: the three embedding manifests, and the ``.npy`` files of videos whose embeddings changed. What goes out,
+for each strategy: new parts with the vectors that were made, ``schema.json``, and ``fused_manifest.parquet``, which
+points into new and old parts and is replaced whole, last. Rows whose inputs are as they were keep their vector and
+their ``processed_at``; a manifest in which nothing changed is not written. A video that the embedding manifests do not
+have any more is not in the fused ones either: that is how it is forgotten.
+
+A build may die at any moment: what is in place is the manifest of before with all its parts, or the new one with all
+of its own. Parts that lie there for nothing are swept by later builds.
 
 What can go wrong: vectors of differing lengths stop the build before anything is written (``dimensions``); a store
-that does not answer stops it, and the previous manifests stay.
+that does not answer stops it, and the previous manifests stay; so does a manifest that another build has replaced
+meanwhile. A part that is lost or broken costs its own rows only, which are made again.
 """
 
 import hashlib
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clipfarm_assets.embeddings.manifest import MODALITIES, Modality
+from clipfarm_assets.embeddings.manifest import MODALITIES
+from clipfarm_assets.errors import StoreError
 from clipfarm_assets.fusion.dimensions import Manifests, guarded_dims, schema_content, schema_key
 from clipfarm_assets.fusion.fused_manifest import (
-    ROWS_PER_GROUP,
-    FloatArray,
-    FusedWriter,
-    IndexArray,
-    Previous,
-    facts_schema,
+    FUSED_SCHEMA,
+    FusedManifest,
+    count_values,
     fused_key,
+    read_fused,
+    write_fused,
+)
+from clipfarm_assets.fusion.inputs import READ_THREADS, InputReader
+from clipfarm_assets.fusion.parts import (
+    ROWS_PER_PART,
+    IndexArray,
+    PartUnreadable,
+    PartWriter,
+    Pointers,
+    list_parts,
+    read_part,
+    sweep,
+    to_rewrite,
 )
 from clipfarm_assets.fusion.plan import FusedStatus, Plan, make_plan
 from clipfarm_assets.fusion.strategies import BoolArray, Strategy, strategy
-from clipfarm_assets.fusion.vectors import READ_THREADS, VectorReader
-from clipfarm_assets.store.object_store import ObjectStore
+from clipfarm_assets.store.object_store import ObjectInfo, ObjectStore
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ class FusionReport:
         made: rows whose inputs are new or changed.
         reused: rows that kept their outcome, vector and ``processed_at``.
         removed: videos of the previous manifest that are not in this one.
+        moved: of the vectors reused, those that were copied into a new part.
+        parts: number of parts that the manifest points into.
         by_status: number of rows of each status.
         written: False where nothing at all had changed.
         data_version: SHA-256 over every video and what its row was made of.
@@ -65,6 +79,8 @@ class FusionReport:
     made: int
     reused: int
     removed: int
+    moved: int
+    parts: int
     by_status: dict[str, int]
     written: bool
     data_version: str
@@ -74,20 +90,31 @@ class FusionReport:
 
 @dataclass
 class _Job:
-    """One strategy's part of a build. ``kept`` says which row of the previous manifest each row keeps; -1 for none."""
+    """One strategy's part of a build.
+
+    Attributes:
+        found: the manifest's object as it was when the build began; None where there was none.
+        listed: the parts that were in the store then.
+        before: for each row, the row of the previous manifest that it keeps; -1 for none.
+        old: the parts that the previous manifest uses, and how many rows of each; without ``unusable`` ones.
+        unusable: parts that are broken; they go at once.
+        pointers: where each row's vector lies; they are completed as parts are written.
+    """
 
     strategy: Strategy
     dim: int
-    facts: pa.Table
-    previous: Previous | None
-    kept: IndexArray
-    writer: FusedWriter | None = None
-    by_status: Counter[str] = field(default_factory=Counter)
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-
-    @property
-    def unchanged(self) -> bool:
-        return self.previous is not None and self.facts.equals(self.previous.facts)
+    found: ObjectInfo | None
+    previous: FusedManifest | None
+    listed: Mapping[str, ObjectInfo]
+    before: IndexArray
+    old: Mapping[str, int]
+    unusable: Collection[str]
+    pointers: Pointers
+    made: BoolArray
+    writer: PartWriter
+    moved: int = 0
+    rows: pa.Table = field(default_factory=FUSED_SCHEMA.empty_table)
+    written: bool = False
 
 
 def build_fused(
@@ -110,127 +137,144 @@ def build_fused(
     Raises:
         DimensionMismatch: vectors that belong together differ in length; nothing is written.
         ConfigurationError: a strategy is not known.
-        StoreError: the store fails; manifests that were not replaced yet stay as they were.
+        StoreError: the store fails, or another build came in between; manifests that were not replaced yet stay as
+            they were.
     """
     started, now = time.monotonic(), now or datetime.now(UTC)
     chosen = [strategy(name) for name in dict.fromkeys(strategies)]
     dims = guarded_dims(store, chosen, manifests, accept_new_dimensions=accept_new_dimensions)
     plan = make_plan(manifests, dims)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="clipfarm-fusion-")))
-        jobs = [_start(one, plan, stack.enter_context(store.local_file(fused_key(one.name))), now) for one in chosen]
-        reader = VectorReader(store, plan, stack.enter_context(ThreadPoolExecutor(READ_THREADS)))
-        with ExitStack() as open_files:
-            for job in jobs:
-                if not job.unchanged:
-                    job.writer = open_files.enter_context(FusedWriter(folder / job.strategy.name, job.dim))
-            for start in range(0, len(plan.facts), ROWS_PER_GROUP):
-                _fuse_group(jobs, plan, reader, start)
-        for job in jobs:
-            _publish(store, job, schema_content(job.strategy, dims, manifests))
+    unusable: set[str] = set()
+    while True:
+        try:
+            jobs, files_read = _fuse(store, chosen, plan, unusable, now)
+            break
+        except PartUnreadable as error:  # nothing is published yet: start again without it
+            unusable.add(error.key)
+    for job in jobs:
+        _publish(store, job, schema_content(job.strategy, dims, manifests))
     seconds = time.monotonic() - started
-    return tuple(_report(job, reader.files_read, seconds) for job in jobs)
+    return tuple(_report(job, files_read, seconds) for job in jobs)
 
 
-def _start(one: Strategy, plan: Plan, path: Path | None, now: datetime) -> _Job:
+def _fuse(
+    store: ObjectStore, chosen: Sequence[Strategy], plan: Plan, unusable: set[str], now: datetime
+) -> tuple[list[_Job], int]:
+    """Writes the parts that are needed and settles every row; a vector that several strategies need is read once."""
+    jobs = [_start(store, one, plan, unusable) for one in chosen]
+    for job in jobs:
+        _move(store, job, int((job.made & plan.fusable).sum()))
+    problems: dict[int, str] = {}
+    wanted = np.flatnonzero(np.logical_or.reduce([job.made for job in jobs]) & plan.fusable)
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        reader = InputReader(store, plan, pool)
+        for start in range(0, len(wanted), ROWS_PER_PART):
+            rows = wanted[start : start + ROWS_PER_PART]
+            vectors, broken = reader.read(rows.tolist())
+            problems |= broken
+            whole = np.array([row not in broken for row in rows.tolist()], dtype=np.bool_)
+            for job in jobs:
+                mine = job.made[rows] & whole
+                parts = {modality: vectors[modality][mine] for modality in MODALITIES}
+                present = {modality: plan.present[modality][rows[mine]] for modality in MODALITIES}
+                job.writer.add(rows[mine], job.strategy.fuse(parts, present))
+    for job in jobs:
+        job.writer.flush()
+        job.rows = _rows(job, plan, problems, now)
+    return jobs, reader.files_read
+
+
+def _start(store: ObjectStore, one: Strategy, plan: Plan, unusable: set[str]) -> _Job:
     """Finds what of the previous manifest still holds."""
-    dim = one.dim(plan.dims)
-    hashes = pa.array(plan.source_hashes(one.name), pa.string())
-    previous = Previous.open(path, dim)
-    ids = plan.facts["video_id"]
-    kept: IndexArray = np.full(len(ids), -1, dtype=np.int64)
-    processed_at = pa.repeat(pa.scalar(now, pa.timestamp("us", tz="UTC")), len(ids))
-    if previous is not None:
-        before = pc.index_in(ids, value_set=previous.facts["video_id"].combine_chunks()).combine_chunks()
-        same = pc.fill_null(pc.equal(previous.facts["source_hash"].take(before), hashes), False).combine_chunks()
-        kept = np.asarray(pc.if_else(same, before.cast(pa.int64()), -1))
-        processed_at = pc.if_else(same, previous.facts["processed_at"].take(before), processed_at)
-    fused = pa.array([status is FusedStatus.SUCCESS for status in plan.statuses], pa.bool_())
+    ids, hashes, count = plan.facts["video_id"].combine_chunks(), plan.facts["source_hash"], len(plan.facts)
+    dim, found, listed = one.dim(plan.dims), store.head(fused_key(one.name)), list_parts(store, one.name)
+    previous = read_fused(store, one.name)
+    before: IndexArray = np.full(count, -1, dtype=np.int64)
+    pointers, old = Pointers.none(count), dict[str, int]()
+    if previous is not None and len(previous.rows):
+        place = pc.index_in(ids, value_set=previous.rows["video_id"].combine_chunks())
+        same = pc.fill_null(pc.equal(previous.rows["source_hash"].combine_chunks().take(place), hashes), False)
+        before = np.where(np.asarray(same), np.asarray(place.fill_null(-1)).astype(np.int64), -1)
+        pointers = Pointers.of(previous.rows)
+        old = {key: count for key, count in pointers.live().items() if key not in unusable}
+        pointers = pointers.take(before)
+        lost = np.array([key in unusable or key not in listed for key in pointers.keys], dtype=np.bool_)
+        without = (pointers.part >= 0) & np.append(lost, False)[pointers.part]
+        before[without], pointers.part[without] = -1, -1
+    writer = PartWriter(store, one.name, dim, ids, hashes.combine_chunks(), listed, pointers)
+    return _Job(one, dim, found, previous, listed, before, old, unusable, pointers, before < 0, writer)
+
+
+def _move(store: ObjectStore, job: _Job, added: int) -> None:
+    """Takes old vectors up into the new parts where too much around them is dead, or their part is small.
+
+    A build that changes nothing in which vectors there are moves none.
+    """
+    live = job.pointers.live()
+    if not added and live == job.old:
+        return
+    for key in to_rewrite(live, added):
+        rows = job.pointers.rows_of(key)
+        part = read_part(store, key)
+        job.writer.add(rows, part.vectors[job.pointers.row[rows]])
+        job.moved += len(rows)
+
+
+def _rows(job: _Job, plan: Plan, problems: Mapping[int, str], now: datetime) -> pa.Table:
+    """The manifest's rows; pending, without a hash, where a vector cannot be read: made at the next build."""
+    count = len(plan.facts)
+    processed_at = pa.repeat(pa.scalar(now, FUSED_SCHEMA.field("processed_at").type), count)
+    if job.previous is not None:
+        kept = pa.array(job.before, mask=job.before < 0)
+        processed_at = pc.coalesce(job.previous.rows["processed_at"].combine_chunks().take(kept), processed_at)
     columns = dict(zip(plan.facts.column_names, plan.facts.columns, strict=True)) | {
-        "source_hash": hashes,
-        "fusion_strategy": pa.repeat(one.name, len(ids)),
-        "fused_dim": pc.if_else(fused, pa.scalar(dim, pa.int32()), pa.scalar(None, pa.int32())),
-        "status": pa.array([status.value for status in plan.statuses], pa.string()),
-        "reason": pa.array(plan.reasons, pa.string()),
+        "fusion_strategy": pa.repeat(job.strategy.name, count),
+        "fused_dim": pa.array(np.full(count, job.dim, dtype=np.int32), mask=job.pointers.part < 0),
         "processed_at": processed_at,
+        **job.pointers.columns(),
     }
-    schema = facts_schema(dim)
-    facts = pa.table([columns[name] for name in schema.names], schema=schema)
-    return _Job(one, dim, facts, previous, kept)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Rows ``start`` to ``stop`` of a plan: which can be fused, and the vectors of ``rows``, read for some strategy."""
-
-    start: int
-    stop: int
-    fusable: BoolArray
-    rows: IndexArray
-    vectors: dict[Modality, FloatArray]
-
-
-def _fuse_group(jobs: Sequence[_Job], plan: Plan, reader: VectorReader, start: int) -> None:
-    """Makes one row group of every strategy; a vector that several of them need is read once."""
-    stop = min(start + ROWS_PER_GROUP, len(plan.facts))
-    fusable = np.array([status is FusedStatus.SUCCESS for status in plan.statuses[start:stop]])
-    wanted = np.zeros(stop - start, dtype=np.bool_)
-    for job in jobs:
-        wanted |= fusable & (job.kept[start:stop] < 0)
-    rows = np.flatnonzero(wanted) + start
-    vectors, problems = reader.read(rows.tolist())
-    group = _Group(start, stop, fusable, rows, vectors)
-    for job in jobs:
-        facts = _with_problems(job.facts.slice(start, stop - start), start, job.kept, problems)
-        job.by_status.update(facts["status"].to_pylist())
-        for video_id, source_hash in zip(facts["video_id"].to_pylist(), facts["source_hash"].to_pylist(), strict=True):
-            job.digest.update(f"{video_id} {source_hash}\n".encode())
-        if job.writer is not None:
-            job.writer.write(facts, _group_vectors(job, plan, group))
-
-
-def _group_vectors(job: _Job, plan: Plan, group: _Group) -> FloatArray:
-    """The fused vectors of a group, shape (rows, dim), zeros where there is none; kept ones copied, others made."""
-    kept = job.kept[group.start : group.stop]
-    out = np.zeros((len(kept), job.dim), dtype=np.float32)
-    copied = np.flatnonzero(group.fusable & (kept >= 0))
-    if job.previous is not None and len(copied):
-        job.previous.copy_vectors(kept[copied], out, copied)
-    mine = job.kept[group.rows] < 0
-    if mine.any():
-        made = group.rows[mine]
-        parts = {modality: group.vectors[modality][mine] for modality in MODALITIES}
-        out[made - group.start] = job.strategy.fuse(parts, {m: plan.present[m][made] for m in MODALITIES})
-    return out
-
-
-def _with_problems(facts: pa.Table, start: int, kept: IndexArray, problems: dict[int, str]) -> pa.Table:
-    """The facts with the rows pending whose vector cannot be read; without a hash, they are made at the next build."""
-    broken = {row - start: why for row, why in problems.items() if kept[row] < 0}
-    if not broken:
-        return facts
-    changes = {"status": FusedStatus.PENDING.value, "source_hash": None, "fused_dim": None}
-    for name in ("status", "source_hash", "fused_dim", "reason"):
-        values = facts[name].to_pylist()
-        for place, why in broken.items():
-            values[place] = why if name == "reason" else changes[name]
-        index = facts.schema.get_field_index(name)
-        facts = facts.set_column(index, facts.schema.field(index), pa.array(values, facts.schema.field(index).type))
-    return facts
+    mine = [row for row in problems if job.made[row]]
+    if mine:
+        broken = np.zeros(count, dtype=np.bool_)
+        broken[mine] = True
+        reasons = pa.array([problems.get(row) for row in range(count)], pa.string())
+        columns["source_hash"] = pc.if_else(broken, pa.scalar(None, pa.string()), columns["source_hash"])
+        columns["status"] = pc.if_else(broken, FusedStatus.PENDING.value, columns["status"])
+        columns["reason"] = pc.if_else(broken, reasons, columns["reason"])
+    return pa.table([columns[name] for name in FUSED_SCHEMA.names], schema=FUSED_SCHEMA)
 
 
 def _publish(store: ObjectStore, job: _Job, schema: bytes) -> None:
     """The guard first: a crash in between leaves lengths that the next build makes true, not ones that block it."""
-    key = schema_key(job.strategy.name)
+    name, previous = job.strategy.name, job.previous
+    key = schema_key(name)
     if store.get(key) != schema:
         store.put(key, schema)
-    if job.writer is not None:
-        store.put(fused_key(job.strategy.name), job.writer.path)
+    used = set(job.pointers.live())
+    superseded = frozenset(job.unusable) | (frozenset() if previous is None else previous.retired)
+    job.written = previous is None or not job.rows.equals(previous.rows)
+    if job.written:
+        if _etag(store.head(fused_key(name))) != _etag(job.found):
+            raise StoreError(
+                f"Another build replaced {store.location(fused_key(name))} meanwhile.",
+                hint="Materialize fused_manifest again. One build at a time is enough.",
+            )
+        write_fused(store, name, FusedManifest(job.rows, frozenset(job.old.keys() - used)))
+        sweep(store, job.listed, (used, job.old), superseded)
+    else:
+        sweep(store, job.listed, (used, superseded), ())
+
+
+def _etag(info: ObjectInfo | None) -> str | None:
+    return None if info is None else info.etag
 
 
 def _report(job: _Job, files_read: int, seconds: float) -> FusionReport:
-    rows, reused = len(job.facts), int((job.kept >= 0).sum())
-    before = set() if job.previous is None else set(job.previous.facts["video_id"].to_pylist())
+    rows, reused, ids = len(job.rows), int((job.before >= 0).sum()), job.rows["video_id"].combine_chunks()
+    gone = 0
+    if job.previous is not None:
+        gone = pc.index_in(job.previous.rows["video_id"], value_set=ids).null_count
+    said = [*ids.to_pylist(), *(value or "-" for value in job.rows["source_hash"].to_pylist())]
     return FusionReport(
         strategy=job.strategy.name,
         key=fused_key(job.strategy.name),
@@ -238,10 +282,12 @@ def _report(job: _Job, files_read: int, seconds: float) -> FusionReport:
         rows=rows,
         made=rows - reused,
         reused=reused,
-        removed=len(before.difference(job.facts["video_id"].to_pylist())),
-        by_status=dict(sorted(job.by_status.items())),
-        written=job.writer is not None,
-        data_version=job.digest.hexdigest(),
+        removed=gone,
+        moved=job.moved,
+        parts=len(job.pointers.live()),
+        by_status=count_values(job.rows["status"]),
+        written=job.written,
+        data_version=hashlib.sha256("\n".join(said).encode()).hexdigest(),
         files_read=files_read,
         seconds=seconds,
     )

@@ -28,7 +28,8 @@ import pyarrow.compute as pc
 from clipfarm_assets.embeddings.manifest import MODALITIES, Modality, has_vector
 from clipfarm_assets.statuses import Status
 
-FUSION_VERSION = "1"
+FUSION_VERSION = "1"  # of all strategies; another one makes every vector again
+BoolArray = npt.NDArray[np.bool_]
 POINTERS = ("embedding_key", "etag", "sha256", "model_name", "model_version")
 
 
@@ -47,7 +48,6 @@ class Outcome:
     status: Status
     upstream_status: Status | None
     reason: str | None
-    sha256: str | None
     present: bool
 
     @property
@@ -66,28 +66,16 @@ class Plan:
     """The rows of a fused manifest that are the same for every strategy, in order of ``video_id``.
 
     Attributes:
-        facts: video_id, captured_at, each modality's pointers and presence; one row a video.
+        facts: video_id, captured_at, source_hash (SHA-256 over everything that shapes the row's outcome), each
+            modality's pointers and presence, status and reason.
         present: for each modality, shape (rows,), whether it has a vector.
-        inputs: for each row, what its fused vector is made of, as text to be hashed.
+        fusable: shape (rows,), whether the row gets a vector.
     """
 
     facts: pa.Table
     dims: Mapping[Modality, int]
-    present: Mapping[Modality, npt.NDArray[np.bool_]]
-    statuses: list[FusedStatus]
-    reasons: list[str | None]
-    inputs: list[str]
-
-    def source_hashes(self, strategy: str) -> list[str]:
-        """For each row, SHA-256 over everything that shapes its outcome under a strategy."""
-        dims = " ".join(str(self.dims[modality]) for modality in MODALITIES)
-        shared = hashlib.sha256(f"fusion {FUSION_VERSION}\n{strategy}\n{dims}\n".encode())
-        hashes = []
-        for text in self.inputs:
-            digest = shared.copy()
-            digest.update(text.encode())
-            hashes.append(digest.hexdigest())
-        return hashes
+    present: Mapping[Modality, BoolArray]
+    fusable: BoolArray
 
 
 def make_plan(manifests: Mapping[Modality, pa.Table], dims: Mapping[Modality, int]) -> Plan:
@@ -95,20 +83,19 @@ def make_plan(manifests: Mapping[Modality, pa.Table], dims: Mapping[Modality, in
     ids = _all_ids(manifests)
     aligned = {modality: _aligned(manifests[modality], ids) for modality in MODALITIES}
     present = {modality: has_vector(aligned[modality]) for modality in MODALITIES}
-    columns = {"video_id": ids, "captured_at": pc.coalesce(*(aligned[m]["captured_at"] for m in MODALITIES))}
+    statuses, reasons = _settled(aligned, present)
+    columns = {
+        "video_id": ids,
+        "captured_at": pc.coalesce(*(aligned[m]["captured_at"] for m in MODALITIES)),
+        "source_hash": _source_hashes(aligned, present, dims),
+    }
     for modality in MODALITIES:
         for name in POINTERS:
-            value = aligned[modality][name]
-            columns[f"{modality}_{name}"] = pc.if_else(pa.array(present[modality]), value, pa.scalar(None, value.type))
+            columns[f"{modality}_{name}"] = _where(present[modality], aligned[modality][name])
     columns |= {f"{modality}_present": pa.array(present[modality]) for modality in MODALITIES}
-    statuses, reasons, inputs = [], [], []
-    outcomes = [_outcomes(aligned[modality], present[modality]) for modality in MODALITIES]
-    for video, audio, text in zip(*outcomes, strict=True):
-        status, reason = settle(video, audio, text)
-        statuses.append(status)
-        reasons.append(reason)
-        inputs.append("\n".join(_input(outcome) for outcome in (video, audio, text)))
-    return Plan(pa.table(columns), dims, present, statuses, reasons, inputs)
+    columns |= {"status": statuses, "reason": reasons}
+    fusable = np.asarray(pc.equal(statuses, FusedStatus.SUCCESS.value), dtype=np.bool_)
+    return Plan(pa.table(columns), dims, present, fusable)
 
 
 def settle(video: Outcome, audio: Outcome, text: Outcome) -> tuple[FusedStatus, str | None]:
@@ -123,22 +110,62 @@ def settle(video: Outcome, audio: Outcome, text: Outcome) -> tuple[FusedStatus, 
 
 
 def _all_ids(manifests: Mapping[Modality, pa.Table]) -> pa.Array:
-    ids = pc.unique(pa.concat_arrays([manifests[m]["video_id"].combine_chunks() for m in MODALITIES]))
+    columns = [manifests[m]["video_id"].combine_chunks() for m in MODALITIES]
+    if all(column.equals(columns[0]) for column in columns[1:]):
+        return columns[0]  # sorted already
+    ids = pc.unique(pa.concat_arrays(columns))
     return ids.take(pc.sort_indices(ids))
 
 
 def _aligned(manifest: pa.Table, ids: pa.Array) -> pa.Table:
     """The manifest's row of every id; a row of nulls where it has none."""
-    return manifest.take(pc.index_in(ids, value_set=manifest["video_id"].combine_chunks()))
+    own = manifest["video_id"].combine_chunks()
+    return manifest if own.equals(ids) else manifest.take(pc.index_in(ids, value_set=own))
 
 
-def _outcomes(aligned: pa.Table, present: npt.NDArray[np.bool_]) -> list[Outcome]:
-    columns = [aligned[name].to_pylist() for name in ("status", "upstream_status", "reason", "sha256")]
+def _where(there: BoolArray, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column if there.all() else pc.if_else(pa.array(there), column, pa.scalar(None, column.type))
+
+
+def _settled(aligned: Mapping[Modality, pa.Table], present: Mapping[Modality, BoolArray]) -> tuple[pa.Array, pa.Array]:
+    """Status and reason of every row. Most rows are in the same case as many others: each case is settled once."""
+    names = ("status", "upstream_status", "reason")
+    case = np.zeros(len(present["video"]), dtype=np.int64)
+    for modality in MODALITIES:
+        for column in (*(aligned[modality][name] for name in names), pa.chunked_array([pa.array(present[modality])])):
+            coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+            case = case * max(len(coded.dictionary), 1) + np.asarray(coded.indices)
+            case = np.unique(case, return_inverse=True)[1]  # small numbers again: the next product must not overflow
+    _, examples, cases = np.unique(case, return_index=True, return_inverse=True)
+    outcomes = [_outcomes(aligned[m].select(names).take(pa.array(examples)), present[m][examples]) for m in MODALITIES]
+    settled = [settle(*of_video) for of_video in zip(*outcomes, strict=True)]
+    statuses = pa.array([status.value for status, _ in settled], pa.string())
+    reasons = pa.array([reason for _, reason in settled], pa.string())
+    return statuses.take(pa.array(cases)), reasons.take(pa.array(cases))
+
+
+def _outcomes(aligned: pa.Table, present: BoolArray) -> list[Outcome]:
+    columns = [aligned[name].to_pylist() for name in ("status", "upstream_status", "reason")]
     return [
-        Outcome(Status(status or Status.PENDING), upstream and Status(upstream), reason, sha256, there)
-        for status, upstream, reason, sha256, there in zip(*columns, present.tolist(), strict=True)
+        Outcome(Status(status or Status.PENDING), upstream and Status(upstream), reason, there)
+        for status, upstream, reason, there in zip(*columns, present.tolist(), strict=True)
     ]
 
 
-def _input(outcome: Outcome) -> str:
-    return f"{outcome.status.value} {outcome.upstream_status or '-'} {outcome.sha256 if outcome.present else '-'}"
+def _source_hashes(
+    aligned: Mapping[Modality, pa.Table], present: Mapping[Modality, BoolArray], dims: Mapping[Modality, int]
+) -> pa.Array:
+    said = []
+    for modality in MODALITIES:
+        table = aligned[modality]
+        status = pc.fill_null(table["status"], Status.PENDING.value)
+        said += [status, pc.fill_null(table["upstream_status"], "-")]
+        said.append(pc.fill_null(_where(present[modality], table["sha256"]), "-"))
+    lengths = " ".join(str(dims[modality]) for modality in MODALITIES)
+    shared = hashlib.sha256(f"fusion {FUSION_VERSION}\n{lengths}\n".encode())
+    hashes = []
+    for text in pc.binary_join_element_wise(*said, " ").to_pylist():
+        digest = shared.copy()
+        digest.update(text.encode())
+        hashes.append(digest.hexdigest())
+    return pa.array(hashes, pa.string())

@@ -1,55 +1,64 @@
-"""Reads the ``.npy`` files that a build needs, many at once."""
+"""Fused vectors for whoever uses them: all of a strategy, or those of some videos, as one matrix.
 
-from collections.abc import Iterable
+With DuckDB, pandas or pyarrow the same comes from joining the manifest with the parts by ``video_id`` and
+``fused_part``; a part may hold vectors that the manifest does not point at any more.
+"""
+
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from clipfarm_assets.embeddings.manifest import MODALITIES, FloatArray, Modality, VectorProblem, proven_vector
-from clipfarm_assets.fusion.plan import Plan
+from clipfarm_assets.fusion.fused_manifest import read_fused
+from clipfarm_assets.fusion.parts import FloatArray, PartUnreadable, Pointers, read_part
 from clipfarm_assets.store.object_store import ObjectStore
 
-READ_THREADS = 32  # a store's answer is waited for, not computed
+_TRIES = 3  # a reader that is overtaken by two builds finds a part gone, and the newest manifest without it
+_READ_THREADS = 8
+_COLUMNS = ("video_id", "fused_dim", "fused_part", "fused_row")
 
 
-class VectorReader:
-    """Reads the vectors of a plan's rows from the store.
+def read_vectors(
+    store: ObjectStore, strategy: str, video_ids: Sequence[str] | None = None
+) -> tuple[list[str], FloatArray]:
+    """Ids, and their fused vectors as a matrix of shape (ids, dim), float32.
 
-    Attributes:
-        files_read: how many files were asked for.
+    Args:
+        store: where the manifest lies.
+        strategy: its name.
+        video_ids: whose vectors are wanted, in the order they come back; all, sorted, where None. Videos that have no
+            vector, or are not known, are left out.
+
+    Raises:
+        PartUnreadable: a part of the manifest is lost or broken; the next build of the manifest heals it.
     """
-
-    def __init__(self, store: ObjectStore, plan: Plan, pool: ThreadPoolExecutor) -> None:
-        self.files_read = 0
-        self._store = store
-        self._plan = plan
-        self._pool = pool
-        self._columns = {
-            modality: (plan.facts[f"{modality}_embedding_key"], plan.facts[f"{modality}_sha256"])
-            for modality in MODALITIES
-        }
-
-    def read(self, rows: Iterable[int]) -> tuple[dict[Modality, FloatArray], dict[int, str]]:
-        """Vectors of shape (n, dim of the modality), zeros where absent, and the rows that cannot be read with why.
-
-        A file that is not the one its manifest means (made again or deleted since) concerns one row only: the next
-        manifest settles it. A store that does not answer raises.
-        """
-        wanted = list(rows)
-        vectors = {m: np.zeros((len(wanted), self._plan.dims[m]), dtype=np.float32) for m in MODALITIES}
-        tasks = [(i, row, m) for i, row in enumerate(wanted) for m in MODALITIES if self._plan.present[m][row]]
-        self.files_read += len(tasks)
-        problems: dict[int, str] = {}
-        answers = self._pool.map(lambda task: self._read(vectors[task[2]][task[0]], task[1], task[2]), tasks)
-        for (_, row, modality), problem in zip(tasks, answers, strict=True):
-            if problem is not None:
-                problems[row] = f"the {modality} vector is not the one of the manifest: {problem}"
-        return vectors, problems
-
-    def _read(self, out: FloatArray, row: int, modality: Modality) -> str | None:
-        keys, hashes = self._columns[modality]
+    for left in reversed(range(_TRIES)):
         try:
-            out[:] = proven_vector(self._store.get(keys[row].as_py()), len(out), hashes[row].as_py())
-        except VectorProblem as problem:
-            return str(problem)
-        return None
+            return _read(store, strategy, video_ids)
+        except PartUnreadable:
+            if not left:
+                raise
+    raise AssertionError
+
+
+def _read(store: ObjectStore, strategy: str, video_ids: Sequence[str] | None) -> tuple[list[str], FloatArray]:
+    manifest = read_fused(store, strategy, _COLUMNS)
+    if manifest is None:
+        return [], np.zeros((0, 0), dtype=np.float32)
+    rows = manifest.rows
+    if video_ids is not None:
+        places = pc.index_in(pa.array(video_ids, pa.string()), value_set=rows["video_id"].combine_chunks())
+        rows = rows.take(places.drop_null())
+    rows = rows.filter(rows["fused_dim"].is_valid())
+    dim = rows["fused_dim"][0].as_py() if len(rows) else 0
+    out, pointers = np.empty((len(rows), dim), dtype=np.float32), Pointers.of(rows)
+
+    def fill(key: str) -> None:
+        here = pointers.rows_of(key)
+        out[here] = read_part(store, key).vectors[pointers.row[here]]
+
+    with ThreadPoolExecutor(_READ_THREADS) as pool:
+        list(pool.map(fill, pointers.live()))
+    return rows["video_id"].to_pylist(), out

@@ -8,7 +8,7 @@ import dagster as dg
 
 from clipfarm_assets.embeddings.manifest import MANIFEST_SCHEMA, ManifestRow, Modality, read_manifest, write_manifest
 from clipfarm_assets.fusion.build import FusionReport, build_fused
-from clipfarm_assets.fusion.fused_manifest import fused_schema
+from clipfarm_assets.fusion.fused_manifest import FUSED_SCHEMA
 from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.delta import NO_EVENTS
@@ -97,16 +97,17 @@ def _blocker(state: State, video_id: str, stage: Stage) -> Status | None:
 @dg.asset(
     group_name="fusion", kinds={"parquet", "numpy"}, owners=["team:data-platform"], code_version="1", pool=WRITER_POOL,
     deps=[embedding_manifest, *(stage.name for stage in MODALITIES.values())],
-    metadata=column_schema(fused_schema(dim=2305)),
+    metadata=column_schema(FUSED_SCHEMA),
 )  # fmt: skip
 def fused_manifest(
     context: dg.AssetExecutionContext, config: FusionConfig, platform: Platform
 ) -> dg.MaterializeResult[None]:
     """One vector a video out of picture, sound and text: `clipfarm/fused/<strategy>/fused_manifest.parquet`.
 
-    One file a strategy (`concat`, `sum_pool`, `max_pool`); the text mask is the last component. Rows whose embeddings
-    have not changed are taken over, so that a few new videos cost a few. A change of dimensions stops the whole run
-    before anything is written, unless the run says `accept_new_dimensions`.
+    One manifest a strategy (`concat`, `sum_pool`, `max_pool`); the text mask is the last component. The vectors lie in
+    Parquet files under `parts/` beside it: the two join by `video_id` and `fused_part`. Only new and changed vectors
+    are read and written, so that a few new videos cost a few. A change of dimensions stops the whole run before
+    anything is written, unless the run says `accept_new_dimensions`.
     """
     emit_own_events(context)
     workshop, seen = platform.open(), newest_input(context.instance)
@@ -116,7 +117,8 @@ def fused_manifest(
         accept_new_dimensions=config.accept_new_dimensions,
     )  # fmt: skip
     for report in reports:
-        context.log.info(f"{report.strategy}: {report.made} made, {report.reused} reused, {report.seconds:.1f} s")
+        said = f"{report.made} made, {report.reused} reused, {report.moved} vectors moved, {report.parts} parts"
+        context.log.info(f"{report.strategy}: {said}, {report.seconds:.1f} s")
     return dg.MaterializeResult(
         data_version=dg.DataVersion("-".join(report.data_version[:16] for report in reports)),
         metadata={

@@ -99,12 +99,26 @@ class Corpus:
         return [*fused, mask]
 
 
-def read_fused(store: ObjectStore, strategy: str) -> pa.Table:
+def read_manifest(store: ObjectStore, strategy: str) -> pa.Table:
     return pq.read_table(pa.BufferReader(store.get(fused_key(strategy))))
 
 
 def fused_rows(store: ObjectStore, strategy: str) -> dict[str, dict[str, object]]:
-    return {row["video_id"]: row for row in read_fused(store, strategy).to_pylist()}
+    """Manifest and parts joined as the documentation says: by video and part. ``fused`` is None without a vector."""
+    rows = read_manifest(store, strategy).to_pylist()
+    parts = [info.key for info in store.list(f"clipfarm/fused/{strategy}/parts/")]
+    tables = [pq.read_table(pa.BufferReader(store.get(key))) for key in parts]
+    vectors: dict[tuple[str, str], object] = {}
+    for row in (row for table in tables for row in table.to_pylist()):
+        assert (row["video_id"], row["fused_part"]) not in vectors
+        vectors[row["video_id"], row["fused_part"]] = row["fused"]
+    return {row["video_id"]: row | {"fused": vectors.get((row["video_id"], row["fused_part"]))} for row in rows}
+
+
+def without_pointers(store: ObjectStore, strategy: str) -> dict[str, dict[str, object]]:
+    """What a user gets, wherever the vectors lie."""
+    rows = fused_rows(store, strategy)
+    return {name: {k: v for k, v in row.items() if k not in ("fused_part", "fused_row")} for name, row in rows.items()}
 
 
 def everything(store: ObjectStore) -> dict[str, bytes | None]:
@@ -145,7 +159,7 @@ def check_rows(corpus: Corpus, strategy: str) -> None:
     """Every video in exactly one row, sorted, and every vector equal to the reference."""
     rows = fused_rows(corpus.store, strategy)
     ids = set().union(*corpus.rows.values())
-    assert read_fused(corpus.store, strategy)["video_id"].to_pylist() == sorted(ids)
+    assert read_manifest(corpus.store, strategy)["video_id"].to_pylist() == sorted(ids)
     for video_id, row in rows.items():
         there = {m: (m, video_id) in corpus.vectors for m in MODALITIES}
         assert {m: row[f"{m}_present"] for m in MODALITIES} == there

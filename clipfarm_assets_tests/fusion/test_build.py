@@ -1,8 +1,8 @@
 """The fused manifests: complete, exact, incremental, guarded, replaced whole."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,9 @@ from clipfarm_assets.embeddings.manifest import MODALITIES
 from clipfarm_assets.errors import ConfigurationError, DimensionMismatch, StoreUnavailable
 from clipfarm_assets.fusion.build import FusionReport, build_fused
 from clipfarm_assets.fusion.dimensions import schema_key
-from clipfarm_assets.fusion.fused_manifest import fused_key, fused_schema
+from clipfarm_assets.fusion.fused_manifest import FUSED_SCHEMA, fused_key
+from clipfarm_assets.fusion.parts import part_schema, rows_in
+from clipfarm_assets.fusion.vectors import read_vectors
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore, open_store
 from clipfarm_assets_tests.fusion.corpus import (
@@ -26,8 +28,9 @@ from clipfarm_assets_tests.fusion.corpus import (
     fused_rows,
     npy,
     plain_put,
-    read_fused,
+    read_manifest,
     unit,
+    without_pointers,
 )
 
 ALL = ("concat", "sum_pool", "max_pool")
@@ -38,6 +41,21 @@ LATER = NOON + timedelta(hours=1)
 @pytest.fixture
 def corpus(local_store: ObjectStore) -> Corpus:
     return Corpus(local_store)
+
+
+def die_after(patch: pytest.MonkeyPatch, survivors: int) -> None:
+    """The process dies at the write or deletion of an object after so many."""
+    done: list[str] = []
+    for name in ("put", "delete"):
+        real = getattr(ObjectStore, name)
+
+        def mortal(self: ObjectStore, key: str, *content: bytes, real=real):  # type: ignore[no-untyped-def]
+            if len(done) == survivors:
+                raise KeyboardInterrupt
+            done.append(key)
+            return real(self, key, *content)
+
+        patch.setattr(ObjectStore, name, mortal)
 
 
 def build(corpus: Corpus, *, now: datetime = NOON, accept: bool = False) -> tuple[FusionReport, ...]:
@@ -75,19 +93,28 @@ def test_every_outcome_has_its_row_mask_and_vector(store: ObjectStore) -> None:
         assert rows["whole"]["audio_model_name"] == "model"
 
 
-def test_the_file_is_laid_out_as_the_contract_says(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clipfarm_assets.fusion.build.ROWS_PER_GROUP", 8)
+def test_the_files_are_laid_out_as_the_contract_says(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipfarm_assets.fusion.fused_manifest.ROWS_PER_GROUP", 8)
+    monkeypatch.setattr("clipfarm_assets.fusion.parts.ROWS_PER_PART", 8)
     for number in range(20):
         corpus.add(f"v{number:02d}")
     build(corpus)
     file = pq.ParquetFile(pa.BufferReader(corpus.store.get(fused_key("concat"))))
-    assert file.schema_arrow.equals(fused_schema(16))
+    assert file.schema_arrow.equals(FUSED_SCHEMA)
     assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [8, 8, 4]
-    columns = [file.metadata.row_group(0).column(place) for place in range(file.metadata.num_columns)]
-    assert not any("DICTIONARY" in encoding for column in columns for encoding in column.encodings)
-    vectors = [column for column in columns if column.path_in_schema.startswith("fused.")]
-    assert [column.compression for column in vectors] == ["UNCOMPRESSED"]
-    assert (columns[0].statistics.min, columns[0].statistics.max) == ("v00", "v07")
+    assert "DICTIONARY" not in str(file.metadata.row_group(0).to_dict())
+    manifest = read_manifest(corpus.store, "concat")
+    assert manifest["fused_row"].to_pylist() == [*range(8), *range(8), *range(4)]
+    for start, key in zip((0, 8, 16), dict.fromkeys(manifest["fused_part"].to_pylist()), strict=True):
+        part = pq.ParquetFile(pa.BufferReader(corpus.store.get(key)))
+        assert part.schema_arrow.equals(part_schema(16))
+        assert part.num_row_groups == 1
+        columns = [part.metadata.row_group(0).column(place) for place in range(part.metadata.num_columns)]
+        assert not any("DICTIONARY" in encoding for column in columns for encoding in column.encodings)
+        assert {column.compression for column in columns} == {"UNCOMPRESSED"}
+        assert columns[0].statistics.min == f"v{start:02d}"
+        hashes = manifest["source_hash"].slice(start, 8).to_pylist()
+        assert part.read()["source_hash"].to_pylist() == hashes
 
 
 def test_a_rebuild_gives_the_same_bytes_and_one_without_changes_writes_nothing(store: ObjectStore) -> None:
@@ -157,7 +184,7 @@ def test_a_forgotten_video_leaves_at_the_next_build_even_the_last_one(corpus: Co
     build(corpus)
     corpus.drop("a")
     assert [(r.rows, r.removed, r.written) for r in build(corpus)] == [(0, 1, True)] * 3
-    assert [len(read_fused(corpus.store, name)) for name in ALL] == [0, 0, 0]
+    assert [len(read_manifest(corpus.store, name)) for name in ALL] == [0, 0, 0]
     assert [r.written for r in build(corpus)] == [False] * 3
     corpus.add("a")
     build(corpus)
@@ -258,13 +285,29 @@ class TestGuard:
 def test_a_previous_manifest_that_cannot_be_read_is_made_again(corpus: Corpus) -> None:
     corpus.add("a")
     build(corpus)
-    whole = corpus.store.get(fused_key("concat")) or b""
+    whole, rows = corpus.store.get(fused_key("concat")) or b"", without_pointers(corpus.store, "concat")
     other = pa.BufferOutputStream()
     pq.write_table(pa.table({"video_id": ["a"]}), other)
     for raw in (b"", whole[: len(whole) // 2], other.getvalue().to_pybytes()):
         corpus.store.put(fused_key("concat"), raw)
         assert [report.made for report in build(corpus)] == [1, 0, 0]
-        assert corpus.store.get(fused_key("concat")) == whole
+        assert without_pointers(corpus.store, "concat") == rows
+
+
+def test_a_manifest_of_the_earlier_layout_with_vectors_inside_is_made_again(corpus: Corpus) -> None:
+    corpus.add("a")
+    corpus.add("b", audio=Status.FAIL)
+    build(corpus)
+    rows = without_pointers(corpus.store, "concat")
+    earlier = read_manifest(corpus.store, "concat").drop_columns(["fused_part", "fused_row"])
+    vectors = pa.array([row["fused"] for row in rows.values()], pa.list_(pa.float32(), 16))
+    sink = pa.BufferOutputStream()
+    pq.write_table(earlier.add_column(5, "fused", vectors), sink)
+    for info in corpus.store.list("clipfarm/fused/concat/parts"):
+        corpus.store.delete(info.key)
+    corpus.store.put(fused_key("concat"), sink.getvalue().to_pybytes())
+    assert [report.made for report in build(corpus)] == [2, 0, 0]
+    assert without_pointers(corpus.store, "concat") == rows
 
 
 def test_a_store_that_fails_leaves_the_previous_manifests(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,32 +331,26 @@ def test_a_store_that_fails_leaves_the_previous_manifests(corpus: Corpus, monkey
     check_rows(corpus, "concat")
 
 
-def test_a_build_that_dies_between_its_puts_is_completed_by_the_next(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("survivors", range(9))
+def test_a_build_that_dies_between_its_writes_leaves_whole_manifests_and_is_completed_by_the_next(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, survivors: int
 ) -> None:
     corpus.add("a")
+    corpus.add("b")
     build(corpus)
+    before = {name: without_pointers(corpus.store, name) for name in ALL}
     corpus.dims["audio"] = 9
     corpus.add("a", seed="new")
-    real_put = ObjectStore.put
-    for survivors in range(6):
-        puts: list[str] = []
-
-        def put(self: ObjectStore, key: str, content: bytes | Path, puts=puts, survivors=survivors):  # type: ignore[no-untyped-def]
-            if len(puts) == survivors:
-                raise KeyboardInterrupt
-            puts.append(key)
-            return real_put(self, key, content)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(ObjectStore, "put", put)
-            build(corpus, accept=True)
+    corpus.add("b")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        die_after(patch, survivors)
         build(corpus, accept=True)
-        for name in ALL:
-            check_rows(corpus, name)
-            corpus.store.delete(schema_key(name))
-        corpus.dims["audio"] += 1
-        corpus.add("a", seed=survivors)
+    found = {name: without_pointers(corpus.store, name) for name in ALL}
+    build(corpus, accept=True)
+    for name in ALL:
+        check_rows(corpus, name)
+        assert found[name] in (before[name], without_pointers(corpus.store, name))
+        corpus.store.delete(schema_key(name))
 
 
 def test_an_unknown_strategy_is_an_error_before_anything_happens(corpus: Corpus) -> None:
@@ -322,49 +359,79 @@ def test_an_unknown_strategy_is_an_error_before_anything_happens(corpus: Corpus)
     assert corpus.store.list("clipfarm/fused") == []
 
 
-IDS = st.sampled_from(["a", "b", "c", "d", "e"])
+IDS = st.sampled_from(["a", "b", "c", "d", "e", "f", "g"])
 CHANGES = st.lists(
-    st.lists(
-        st.one_of(
-            st.tuples(st.just("add"), IDS, st.integers(0, 3)),
-            st.tuples(st.just("drop"), IDS, st.just(0)),
-            st.tuples(st.sampled_from(MODALITIES), IDS, st.sampled_from(list(Status))),
-        ),
-        max_size=6,
+    st.one_of(
+        st.tuples(st.just("add"), IDS, st.integers(0, 3)),
+        st.tuples(st.just("drop"), IDS, st.just(0)),
+        st.tuples(st.sampled_from(MODALITIES), IDS, st.sampled_from(list(Status))),
     ),
-    min_size=1,
-    max_size=4,
+    max_size=6,
 )
+STRATEGIES = st.lists(st.sampled_from(ALL), min_size=1, unique=True)
+DEATHS = st.one_of(st.none(), st.integers(0, 12))
+ROUNDS = st.lists(st.tuples(CHANGES, STRATEGIES, DEATHS), min_size=1, max_size=6)
 
 
-@settings(max_examples=20, deadline=None)
-@given(rounds=CHANGES, group=st.sampled_from([1, 2, 3, 100]))
-def test_an_incremental_build_equals_a_full_one(
-    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[tuple[str, str, object]]], group: int
-) -> None:
+@settings(max_examples=25, deadline=None)
+@given(rounds=ROUNDS, part_rows=st.sampled_from([1, 2, 3, 100]))
+def test_builds_of_any_changes_strategies_and_deaths_end_where_one_from_scratch_does(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[list[tuple[str, str, object]], list[str], int | None]],
+    part_rows: int,
+) -> None:  # fmt: skip
     grown = Corpus(open_store(tmp_path_factory.mktemp("grown").as_uri()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clipfarm_assets.fusion.build.ROWS_PER_GROUP", group)
-        for changes in rounds:
-            for action, video_id, value in changes:
-                if action == "add":
-                    grown.add(video_id, seed=value)
-                elif action == "drop":
-                    grown.drop(video_id)
-                else:
-                    grown.settle(action, video_id, Status(value))  # type: ignore[arg-type]
-            build(grown)
+        patch.setattr("clipfarm_assets.fusion.parts.ROWS_PER_PART", part_rows)
+        patch.setattr("clipfarm_assets.fusion.parts.REWRITTEN_ROWS", part_rows)
+        for changes, names, death in rounds:
+            for change in changes:
+                apply(grown, *change)
+            opened = {name: opened_manifest(grown.store, name) for name in ALL}
+            with pytest.MonkeyPatch.context() as mortal, contextlib.suppress(KeyboardInterrupt):
+                if death is not None:
+                    die_after(mortal, death)
+                build_fused(grown.store, names, grown.manifests(), now=NOON)
+            for name, rows in opened.items():
+                vectors_of(grown.store, rows)  # a reader that opened the manifest before still finds its parts
+                vectors_of(grown.store, opened_manifest(grown.store, name))
+        build(grown)
+    incremental = {name: without_pointers(grown.store, name) for name in ALL}
     for name in ALL:
         check_rows(grown, name)
-    incremental = everything(grown.store)
-    for name in ALL:
-        grown.store.delete(fused_key(name))
+        ids, matrix = read_vectors(grown.store, name)
+        assert dict(zip(ids, matrix.tolist(), strict=True)) == {
+            video_id: row["fused"] for video_id, row in incremental[name].items() if row["fused"] is not None
+        }
+    for key in everything(grown.store):
+        if not key.endswith("schema.json"):
+            grown.store.delete(key)
     build(grown)
-    full = everything(grown.store)
-    for name in ALL:
-        assert pq.read_table(pa.BufferReader(full[fused_key(name)])).equals(
-            pq.read_table(pa.BufferReader(incremental[fused_key(name)]))
-        )
+    assert {name: without_pointers(grown.store, name) for name in ALL} == incremental
+
+
+def apply(corpus: Corpus, action: str, video_id: str, value: object) -> None:
+    if action == "add":
+        corpus.add(video_id, seed=value)
+    elif action == "drop":
+        corpus.drop(video_id)
+    else:
+        corpus.settle(action, video_id, Status(value))  # type: ignore[arg-type]
+
+
+def opened_manifest(store: ObjectStore, strategy: str) -> list[dict[str, object]]:
+    return read_manifest(store, strategy).to_pylist() if store.head(fused_key(strategy)) else []
+
+
+def vectors_of(store: ObjectStore, rows: list[dict[str, object]]) -> dict[object, object]:
+    """The vectors that a manifest's rows point at, each checked to be its own."""
+    found: dict[object, object] = {}
+    for row in rows:
+        if row["fused_part"] is not None:
+            part = pq.read_table(pa.BufferReader(store.get(str(row["fused_part"])))).to_pylist()
+            there = part[int(str(row["fused_row"]))]
+            assert (there["video_id"], there["source_hash"]) == (row["video_id"], row["source_hash"])
+            found[row["video_id"]] = there["fused"]
+    return found
 
 
 def test_one_percent_of_20_000_rows_reads_one_percent_of_the_vectors(
@@ -383,9 +450,11 @@ def test_one_percent_of_20_000_rows_reads_one_percent_of_the_vectors(
     reports = build_fused(corpus.store, ALL, corpus.manifests(), now=LATER)
     assert sorted(read) == sorted(f"clipfarm/embeddings/video/{video_id}.npy" for video_id in changed)
     assert [(report.made, report.reused, report.files_read) for report in reports] == [(200, 19_800, 200)] * 3
-    table = read_fused(corpus.store, "concat")
+    table = read_manifest(corpus.store, "concat")
     late = table.filter(pa.compute.equal(table["processed_at"], pa.scalar(LATER, pa.timestamp("us", "UTC"))))
     assert late["video_id"].to_pylist() == sorted(changed)
     expected = np.array([corpus.vectors["video", video_id] for video_id in table["video_id"].to_pylist()])
-    stored = table["fused"].combine_chunks().values.to_numpy().reshape(20_000, -1)
+    ids, stored = read_vectors(corpus.store, "concat")
+    assert ids == table["video_id"].to_pylist()
     assert (stored[:, :16] == expected).all()
+    assert sum(map(rows_in, set(table["fused_part"].to_pylist()))) < 1.01 * 20_000, "dead vectors do not pile up"

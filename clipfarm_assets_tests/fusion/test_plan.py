@@ -5,11 +5,11 @@ import pytest
 from clipfarm_assets.fusion.plan import FusedStatus, Outcome, settle
 from clipfarm_assets.statuses import Status
 
-THERE = Outcome(Status.SUCCESS, None, None, "sha", True)
+THERE = Outcome(Status.SUCCESS, None, None, True)
 
 
 def gone(status: Status, upstream: Status | None = None, reason: str | None = None) -> Outcome:
-    return Outcome(status, upstream, reason, None, False)
+    return Outcome(status, upstream, reason, False)
 
 
 @pytest.mark.parametrize("status", list(Status))

@@ -7,12 +7,12 @@ vector can tell whether it is the one that the manifest means; ``agrees`` sample
 
 import hashlib
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from random import Random
 from tokenize import TokenError
 from typing import Literal, get_args
@@ -70,6 +70,8 @@ class ManifestRow:
     upstream_status: Status | None = None
     reason: str | None = None
 
+
+_STATUS_TEXT = {None: None} | {status: status.value for status in Status}
 
 MANIFEST_SCHEMA = pa.schema(
     [
@@ -145,8 +147,9 @@ def write_manifest(store: ObjectStore, modality: Modality, rows: Iterable[Manife
     written = store.get(key) != content
     if written:
         store.put(key, content)
-    by_status = dict(sorted(Counter(table["status"].to_pylist()).items()))
-    return ManifestInfo(key, len(table), by_status, dim, hashlib.sha256(content).hexdigest(), written)
+    return ManifestInfo(
+        key, len(table), count_values(table["status"]), dim, hashlib.sha256(content).hexdigest(), written
+    )
 
 
 def read_manifest(store: ObjectStore, modality: Modality) -> pa.Table:
@@ -171,21 +174,32 @@ def read_manifest(store: ObjectStore, modality: Modality) -> pa.Table:
 
 def manifest_table(modality: Modality, rows: Iterable[ManifestRow]) -> pa.Table:
     """Rows as a table of ``MANIFEST_SCHEMA``, sorted by ``video_id``; errors as ``write_manifest``."""
-    ordered = sorted(rows, key=lambda row: row.video_id)
+    ordered = sorted(rows, key=attrgetter("video_id"))
     for row in ordered:
         if row.modality != modality:
             raise ValueError(f"{row.video_id} is of modality {row.modality}, not {modality}.")
-        if row.status is Status.SUCCESS and row.embedding_key is None:
-            raise ValueError(f"{row.video_id} is a {modality} success without a vector.")
-        if row.embedding_key is not None and (row.embedding_dim is None or row.sha256 is None):
+        if row.embedding_key is None:
+            if row.status is Status.SUCCESS:
+                raise ValueError(f"{row.video_id} is a {modality} success without a vector.")
+        elif row.embedding_dim is None or row.sha256 is None:
             raise ValueError(f"{row.video_id} has a {modality} vector without length or SHA-256.")
     for before, after in pairwise(ordered):
         if before.video_id == after.video_id:
             raise ValueError(f"{after.video_id} has two rows in the {modality} manifest.")
-    columns = {field.name: [getattr(row, field.name) for row in ordered] for field in fields(ManifestRow)}
-    for name in ("status", "upstream_status"):
-        columns[name] = [None if value is None else str(value) for value in columns[name]]
-    return pa.table(columns, schema=MANIFEST_SCHEMA)
+    return pa.table([_column(ordered, field) for field in MANIFEST_SCHEMA], schema=MANIFEST_SCHEMA)
+
+
+def _column(rows: Sequence[ManifestRow], field: pa.Field) -> pa.Array:
+    values = list(map(attrgetter(field.name), rows))
+    if field.name in ("status", "upstream_status"):  # Arrow takes an enum of strings for no string
+        values = list(map(_STATUS_TEXT.__getitem__, values))
+    return pa.array(values, field.type)
+
+
+def count_values(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value of a column occurs, by value."""
+    counts = pc.value_counts(column)
+    return dict(sorted(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)))
 
 
 def has_vector(table: pa.Table) -> npt.NDArray[np.bool_]:
@@ -200,11 +214,13 @@ def has_vector(table: pa.Table) -> npt.NDArray[np.bool_]:
 
 def manifest_dim(modality: Modality, table: pa.Table) -> int | None:
     """The one length of a manifest's vectors; None where it has none, DimensionMismatch where it has several."""
-    found = table.filter(pa.array(has_vector(table)))
-    dims, ids = found["embedding_dim"].to_pylist(), found["video_id"].to_pylist()
-    counts = Counter(dims)
-    if len(counts) > 1:
-        parts = "; ".join(f"{n} of {dim}, such as {ids[dims.index(dim)]}" for dim, n in counts.most_common())
+    found = table.select(["video_id", "embedding_dim"]).filter(pa.array(has_vector(table)))
+    counts = found.group_by("embedding_dim", use_threads=False).aggregate([("video_id", "count"), ("video_id", "min")])
+    dims = counts["embedding_dim"].to_pylist()
+    if len(dims) > 1:
+        several = counts.sort_by([("video_id_count", "descending"), ("video_id_min", "ascending")]).to_pylist()
+        said = "{video_id_count} of {embedding_dim}, such as {video_id_min}"
+        parts = "; ".join(said.format(**row) for row in several)
         raise DimensionMismatch(
             f"The {modality} vectors differ in length: {parts}.",
             hint="Embed the videos of one of the lengths again, with one model for all.",
@@ -218,10 +234,10 @@ def agrees(store: ObjectStore, table: pa.Table, sample: int, seed: int) -> list[
     A vector agrees when it is there, has the SHA-256 and the length that the manifest says, is float32 and finite,
     and its norm is 1 within ``NORM_TOLERANCE``.
     """
-    found = table.filter(pa.array(has_vector(table)))
-    chosen = sorted(Random(seed).sample(range(len(found)), min(sample, len(found))))
+    found = np.flatnonzero(has_vector(table)).tolist()
+    chosen = sorted(Random(seed).sample(found, min(sample, len(found))))
     columns = ["video_id", "embedding_key", "embedding_dim", "sha256"]
-    rows: Sequence[dict[str, str]] = found.select(columns).take(pa.array(chosen, pa.int64())).to_pylist()
+    rows: Sequence[dict[str, str]] = table.select(columns).take(pa.array(chosen, pa.int64())).to_pylist()
     disagreements = []
     for row in rows:
         problem = _problem(store.get(row["embedding_key"]), int(row["embedding_dim"]), row["sha256"])

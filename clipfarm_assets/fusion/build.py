@@ -25,13 +25,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clipfarm_assets.embeddings.manifest import MODALITIES
+from clipfarm_assets.embeddings.manifest import MODALITIES, count_values
 from clipfarm_assets.errors import StoreError
 from clipfarm_assets.fusion.dimensions import Manifests, guarded_dims, schema_content, schema_key
 from clipfarm_assets.fusion.fused_manifest import (
     FUSED_SCHEMA,
     FusedManifest,
-    count_values,
     fused_key,
     read_fused,
     write_fused,

@@ -56,8 +56,8 @@ def schema_content(strategy: Strategy, dims: Mapping[Modality, int], manifests: 
 
 def _models(manifest: pa.Table) -> list[dict[str, str]]:
     columns = ["model_name", "model_version"]
-    found = manifest.filter(pa.array(has_vector(manifest))).group_by(columns).aggregate([])
-    models: list[dict[str, str]] = found.select(columns).to_pylist()
+    found = manifest.select(columns).filter(pa.array(has_vector(manifest))).group_by(columns).aggregate([])
+    models: list[dict[str, str]] = found.to_pylist()
     return sorted(models, key=lambda model: [str(value) for value in model.values()])
 
 
@@ -78,7 +78,7 @@ def _remembered(store: ObjectStore, strategy: str) -> dict[Modality, int]:
 
 
 def _mismatch(strategy: str, modality: Modality, before: int, now: int, manifest: pa.Table) -> DimensionMismatch:
-    example = manifest.filter(pa.array(has_vector(manifest)))["video_id"][0].as_py()
+    example = manifest["video_id"].filter(pa.array(has_vector(manifest)))[0].as_py()
     return DimensionMismatch(
         f"The {modality} vectors have {now} components, such as that of {example}, and {schema_key(strategy)} says "
         f"{before}. Nothing was written.",

@@ -11,10 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clipfarm_assets.embeddings.manifest import MODALITIES
+from clipfarm_assets.embeddings.manifest import MODALITIES, count_values
 from clipfarm_assets.fusion.plan import POINTERS
 from clipfarm_assets.store.object_store import ObjectStore
 
@@ -86,9 +85,3 @@ def fused_counts(store: ObjectStore, strategy: str) -> dict[str, int]:
     """Number of rows of each status; empty where there is no manifest yet."""
     manifest = read_fused(store, strategy, ["status"])
     return {} if manifest is None else count_values(manifest.rows["status"])
-
-
-def count_values(column: pa.ChunkedArray) -> dict[str, int]:
-    """How often each value of a column occurs, by value."""
-    counts = pc.value_counts(column)
-    return dict(sorted(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)))

@@ -30,7 +30,7 @@ from clipfarm_assets.errors import StoreError
 from clipfarm_assets.store.object_store import ObjectInfo, ObjectStore
 
 ROWS_PER_PART = 2_048  # 19 MB of 2305 components: one request to S3, and one video is read with few others
-REWRITTEN_ROWS = 4 * ROWS_PER_PART  # a build moves so many old vectors at most, or as many as it makes
+_REWRITTEN_SHARE = 1 / 16  # of all vectors: more are moved by one build only where it makes more
 _LEFTOVER_AGE = timedelta(days=1)  # no build takes as long: its parts have a manifest by then, or never will
 
 FloatArray = npt.NDArray[np.float32]
@@ -146,6 +146,15 @@ def read_part(store: ObjectStore, key: str) -> Part:
     return Part(table["video_id"].combine_chunks(), table["source_hash"].combine_chunks(), vectors)
 
 
+def may_move(live: Mapping[str, int], added: int) -> int:
+    """How many old vectors a build may copy into new parts.
+
+    As many as it makes, so that dead rows never grow beyond the live ones; as many as one part has, so that a removed
+    video's vector goes with it; and a share of all, so that what many removals have left is gone after some builds.
+    """
+    return max(ROWS_PER_PART, added, int(sum(live.values()) * _REWRITTEN_SHARE))
+
+
 def to_rewrite(live: Mapping[str, int], added: int) -> list[str]:
     """Which parts a build takes up into its new ones.
 
@@ -157,7 +166,7 @@ def to_rewrite(live: Mapping[str, int], added: int) -> list[str]:
         live: for each part in use, how many of its rows are.
         added: vectors that the build makes; nothing is rewritten for a small part's sake where there are none.
     """
-    budget, chosen, moved = max(REWRITTEN_ROWS, added), [], 0
+    budget, chosen, moved = may_move(live, added), list[str](), 0
     with_dead = sorted((count / rows_in(key), key) for key, count in live.items() if count < rows_in(key))
     small = sorted((count, key) for key, count in live.items() if count == rows_in(key) and count < ROWS_PER_PART)
     for key in (key for _, key in with_dead):

@@ -3,10 +3,9 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from clipfarm_assets.embeddings.manifest import agrees, read_manifest
+from clipfarm_assets.embeddings.manifest import agrees, count_values, read_manifest
 from clipfarm_assets.errors import DimensionMismatch
 from clipfarm_assets.fusion.dimensions import guarded_dims
-from clipfarm_assets.fusion.fused_manifest import count_values
 from clipfarm_assets.fusion.strategies import strategy
 from clipfarm_assets.fusion.verify import fused_problems
 from clipfarm_assets.graph.fusion import MODALITIES, embedding_manifest, fused_manifest

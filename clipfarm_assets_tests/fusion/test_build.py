@@ -382,7 +382,6 @@ def test_builds_of_any_changes_strategies_and_deaths_end_where_one_from_scratch_
     grown = Corpus(open_store(tmp_path_factory.mktemp("grown").as_uri()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("clipfarm_assets.fusion.parts.ROWS_PER_PART", part_rows)
-        patch.setattr("clipfarm_assets.fusion.parts.REWRITTEN_ROWS", part_rows)
         for changes, names, death in rounds:
             for change in changes:
                 apply(grown, *change)
@@ -457,4 +456,4 @@ def test_one_percent_of_20_000_rows_reads_one_percent_of_the_vectors(
     ids, stored = read_vectors(corpus.store, "concat")
     assert ids == table["video_id"].to_pylist()
     assert (stored[:, :16] == expected).all()
-    assert sum(map(rows_in, set(table["fused_part"].to_pylist()))) < 1.01 * 20_000, "dead vectors do not pile up"
+    assert sum(map(rows_in, set(table["fused_part"].to_pylist()))) < 1.1 * 20_000, "dead vectors do not pile up"

@@ -14,7 +14,6 @@ that does not answer stops it, and the previous manifests stay; so does a manife
 meanwhile. A part that is lost or broken costs its own rows only, which are made again.
 """
 
-import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +26,13 @@ import pyarrow.compute as pc
 
 from clipfarm_assets.embeddings.manifest import MODALITIES, count_values
 from clipfarm_assets.errors import StoreError
-from clipfarm_assets.fusion.dimensions import Manifests, guarded_dims, schema_content, schema_key
+from clipfarm_assets.fusion.dimensions import Manifests, guarded_dims, schema_contents, schema_key
 from clipfarm_assets.fusion.fused_manifest import (
     FUSED_SCHEMA,
     FusedManifest,
     fused_key,
     read_fused,
+    table_sha256,
     write_fused,
 )
 from clipfarm_assets.fusion.inputs import READ_THREADS, InputReader
@@ -50,6 +50,8 @@ from clipfarm_assets.fusion.parts import (
 from clipfarm_assets.fusion.plan import FusedStatus, Plan, make_plan
 from clipfarm_assets.fusion.strategies import BoolArray, Strategy, strategy
 from clipfarm_assets.store.object_store import ObjectInfo, ObjectStore
+
+_COLUMNS = ("video_id", "source_hash", "processed_at", "fused_part", "fused_row")  # what a build must know of before
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,9 @@ def build_fused(
             break
         except PartUnreadable as error:  # nothing is published yet: start again without it
             unusable.add(error.key)
+    facts_sha256, schemas = table_sha256(plan.facts), schema_contents(chosen, dims, manifests)
     for job in jobs:
-        _publish(store, job, schema_content(job.strategy, dims, manifests))
+        _publish(store, job, schemas[job.strategy.name], facts_sha256)
     seconds = time.monotonic() - started
     return tuple(_report(job, files_read, seconds) for job in jobs)
 
@@ -187,7 +190,7 @@ def _start(store: ObjectStore, one: Strategy, plan: Plan, unusable: set[str]) ->
     """Finds what of the previous manifest still holds."""
     ids, hashes, count = plan.facts["video_id"].combine_chunks(), plan.facts["source_hash"], len(plan.facts)
     dim, found, listed = one.dim(plan.dims), store.head(fused_key(one.name)), list_parts(store, one.name)
-    previous = read_fused(store, one.name)
+    previous = read_fused(store, one.name, _COLUMNS)
     before: IndexArray = np.full(count, -1, dtype=np.int64)
     pointers, old = Pointers.none(count), dict[str, int]()
     if previous is not None and len(previous.rows):
@@ -243,7 +246,7 @@ def _rows(job: _Job, plan: Plan, problems: Mapping[int, str], now: datetime) -> 
     return pa.table([columns[name] for name in FUSED_SCHEMA.names], schema=FUSED_SCHEMA)
 
 
-def _publish(store: ObjectStore, job: _Job, schema: bytes) -> None:
+def _publish(store: ObjectStore, job: _Job, schema: bytes, facts_sha256: str) -> None:
     """The guard first: a crash in between leaves lengths that the next build makes true, not ones that block it."""
     name, previous = job.strategy.name, job.previous
     key = schema_key(name)
@@ -251,14 +254,14 @@ def _publish(store: ObjectStore, job: _Job, schema: bytes) -> None:
         store.put(key, schema)
     used = set(job.pointers.live())
     superseded = frozenset(job.unusable) | (frozenset() if previous is None else previous.retired)
-    job.written = previous is None or not job.rows.equals(previous.rows)
+    job.written = previous is None or bool(job.made.any()) or facts_sha256 != previous.facts_sha256
     if job.written:
         if _etag(store.head(fused_key(name))) != _etag(job.found):
             raise StoreError(
                 f"Another build replaced {store.location(fused_key(name))} meanwhile.",
                 hint="Materialize fused_manifest again. One build at a time is enough.",
             )
-        write_fused(store, name, FusedManifest(job.rows, frozenset(job.old.keys() - used)))
+        write_fused(store, name, FusedManifest(job.rows, frozenset(job.old.keys() - used), facts_sha256))
         sweep(store, job.listed, (used, job.old), superseded)
     else:
         sweep(store, job.listed, (used, superseded), ())
@@ -273,7 +276,6 @@ def _report(job: _Job, files_read: int, seconds: float) -> FusionReport:
     gone = 0
     if job.previous is not None:
         gone = pc.index_in(job.previous.rows["video_id"], value_set=ids).null_count
-    said = [*ids.to_pylist(), *(value or "-" for value in job.rows["source_hash"].to_pylist())]
     return FusionReport(
         strategy=job.strategy.name,
         key=fused_key(job.strategy.name),
@@ -286,7 +288,7 @@ def _report(job: _Job, files_read: int, seconds: float) -> FusionReport:
         parts=len(job.pointers.live()),
         by_status=count_values(job.rows["status"]),
         written=job.written,
-        data_version=hashlib.sha256("\n".join(said).encode()).hexdigest(),
+        data_version=table_sha256(job.rows.select(["video_id", "source_hash"])),
         files_read=files_read,
         seconds=seconds,
     )

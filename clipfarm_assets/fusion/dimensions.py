@@ -47,11 +47,16 @@ def guarded_dims(
     return {modality: dim or 0 for modality, dim in dims.items()}
 
 
-def schema_content(strategy: Strategy, dims: Mapping[Modality, int], manifests: Manifests) -> bytes:
-    """``schema.json``: the lengths, and which models made the vectors; the same manifests give the same bytes."""
+def schema_contents(
+    strategies: Sequence[Strategy], dims: Mapping[Modality, int], manifests: Manifests
+) -> dict[str, bytes]:
+    """``schema.json`` by strategy: the lengths, and which models made the vectors; the same manifests give the same."""
     modalities = {m: {"dim": dims[m] or None, "models": _models(manifests[m])} for m in MODALITIES}
-    content = {"fusion_strategy": strategy.name, "fused_dim": strategy.dim(dims), "modalities": modalities}
-    return (json.dumps(content, indent=1) + "\n").encode()
+    contents = {}
+    for one in strategies:
+        content = {"fusion_strategy": one.name, "fused_dim": one.dim(dims), "modalities": modalities}
+        contents[one.name] = (json.dumps(content, indent=1) + "\n").encode()
+    return contents
 
 
 def _models(manifest: pa.Table) -> list[dict[str, str]]:

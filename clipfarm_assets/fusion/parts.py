@@ -30,7 +30,7 @@ from clipfarm_assets.errors import StoreError
 from clipfarm_assets.store.object_store import ObjectInfo, ObjectStore
 
 ROWS_PER_PART = 2_048  # 19 MB of 2305 components: one request to S3, and one video is read with few others
-_REWRITTEN_SHARE = 1 / 16  # of all vectors: more are moved by one build only where it makes more
+_REWRITTEN_SHARE = 1 / 32  # of all vectors: more are moved by one build only where it makes more
 _LEFTOVER_AGE = timedelta(days=1)  # no build takes as long: its parts have a manifest by then, or never will
 
 FloatArray = npt.NDArray[np.float32]

@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         60.0, ge=0, description="How often local media and sidecars are looked at for changes."
     )
     max_download_bytes: int = Field(4 * 1024**3, gt=0, description="Largest file that is fetched.")
+    max_frame_pixels: int = Field(8192 * 4320, gt=0, description="Largest picture that is decoded, width times height.")
+    max_video_sec: float = Field(6 * 3600.0, gt=0, description="Longest video, and longest sound, in seconds.")
+    max_video_frames: int = Field(1_000_000, gt=0, description="Most pictures in a video.")
+    max_streams: int = Field(100, gt=0, description="Most streams in a file.")
     download_timeout_sec: float = Field(60.0, gt=0, description="Longest silence of a source.")
     download_limit_sec: float = Field(3600.0, gt=0, description="Longest time for one download.")
     allow_private_addresses: bool = Field(False, description="Fetch from loopback and private networks too.")

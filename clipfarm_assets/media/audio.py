@@ -32,6 +32,7 @@ _HOLE_SEC = 0.1
 _MIX = {"rematrix_maxval": "1.0"}
 # Where the container does not say how long it is, no jump beyond this is believed.
 _LONGEST_HOLE_SEC = 60.0
+_SILENCE_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class _Decoding:
                     yield from self._resampled(resampler, None)
                     resampler = None
                 if hole:
-                    yield self._silence(hole, heard)
+                    yield from self._silence(hole, heard)
                 if resampler is None:
                     resampler = AudioResampler(format="flt", layout="mono", rate=self.rate, options=_MIX)
                     setup, pending = own, float(self.n_samples)
@@ -134,6 +135,7 @@ class _Decoding:
                 pending += frame.samples * self.rate / frame.sample_rate
                 frame.pts = None  # holes are filled here, not by the resampler
                 yield from self._resampled(resampler, frame)
+                self._check_length(media)
             if resampler is not None:
                 yield from self._resampled(resampler, None)
             if heard and self.errors:
@@ -150,18 +152,26 @@ class _Decoding:
         gap_sec = frame.time - media.origin_sec - position / self.rate
         longest = _LONGEST_HOLE_SEC
         if media.container.duration:
-            longest = media.container.duration / av.time_base
+            longest = min(media.container.duration / av.time_base, media.limits.max_video_sec)
         if gap_sec <= (_HOLE_SEC if heard else 0) or gap_sec > longest:
             return 0
         return round(gap_sec * self.rate)
 
-    def _silence(self, length: int, heard: bool) -> NDArray[np.float32]:
+    def _silence(self, length: int, heard: bool) -> Iterator[NDArray[np.float32]]:
         if heard:
             self.lost += length
         else:
             self.start_silence = length
         self.n_samples += length
-        return np.zeros(length, dtype=np.float32)
+        while length > 0:
+            piece = min(length, _SILENCE_SAMPLES)
+            yield np.zeros(piece, dtype=np.float32)
+            length -= piece
+
+    def _check_length(self, media: Media) -> None:
+        lasts = self.n_samples / self.rate
+        if lasts > media.limits.max_video_sec:
+            media.limits.check("max_video_sec", lasts, f"The sound lasts {lasts:,.0f} seconds or more")
 
     def _resampled(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
         for out in resampler.resample(frame):

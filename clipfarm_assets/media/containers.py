@@ -21,7 +21,7 @@ from av.container import OutputContainer
 from clipfarm_assets.errors import UnsupportedMedia
 from clipfarm_assets.media.encoding import AudioEncoder, VideoEncoder
 from clipfarm_assets.media.frames import timestamps
-from clipfarm_assets.media.opening import Media, open_media, packets_of, reason, video_of
+from clipfarm_assets.media.opening import Media, check_count, open_media, packets_of, reason, video_of
 from clipfarm_assets.media.probe import probe
 from clipfarm_assets.media.subtitles import text_stream, words_of
 
@@ -157,7 +157,10 @@ def _write(media: Media, path_out: Path, video_way: Any, copied_sound: frozenset
                 ways[subtitles.index] = _Subtitles(subtitles, out, media.origin_sec)
                 streams.append(subtitles)
             packets = packets_of(media.container, *streams)
+            pictures = 0
             while (packet := _next(packets)) is not None:
+                pictures += packet.stream.index == video_of(media).index
+                check_count(media, pictures)
                 for made in ways[packet.stream.index].take(packet):
                     out.mux(made)
     except (av.FFmpegError, ValueError) as error:

@@ -4,13 +4,15 @@ In: a local path and places on the timeline. Out: ``Frames``: upright RGB pictur
 same as a slow, full decode gives. What can go wrong: ``UnsupportedMedia`` where nothing decodes, ``MissingRawObject``
 where there is no file.
 
-The way: read all packet headers (the index), seek to the key frame before each wanted frame, and decode forward
-without the frames that neither are wanted nor serve as reference. It is taken only where the index is known to list
-each frame once; anything that does not turn out as the index says (a seek that lands elsewhere, a damaged or missing
-picture) sends the file through plain sequential decoding. So a file is read three times at most.
+The way: make an index of all packets, seek to the key frame before each wanted frame, and decode forward without the
+frames that neither are wanted nor serve as reference. An MP4's own tables are the index where ffmpeg and they agree, so
+that of hours only the wanted groups of pictures are read; else all packet headers are. Either way is taken only where
+the index is known to list each frame once; anything that does not turn out as the index says (a seek that lands
+elsewhere, a damaged or missing picture) sends the file on to the next way, at last to plain sequential decoding.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,14 +25,27 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from clipfarm_assets.errors import UnsupportedMedia
-from clipfarm_assets.media.opening import Media, decoded, only, open_media, packets_of, reason, seconds, video_of
+from clipfarm_assets.media.opening import (
+    Media,
+    check_count,
+    decoded,
+    only,
+    open_media,
+    packets_of,
+    reason,
+    seconds,
+    video_of,
+)
 from clipfarm_assets.media.orientation import Image, upright
 
+Ticks = NDArray[np.int64]
 Choose = Callable[[NDArray[np.float64]], Sequence[int]]
 
 # One packet is one frame with its own timestamp in these, and their seeks land on key frames.
 _INDEXED_FORMATS = ("mov", "matroska")
 _INDEXED_CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
+# One sample is one frame on display in these.
+_TABLED_CODECS = ("h264", "hevc", "av1")
 # Codecs whose bitstream marks a frame that nothing refers to. HEVC's mark speaks of one temporal layer only.
 _SKIPPABLE_CODECS = ("h264", "vp8")
 
@@ -98,25 +113,30 @@ def select_frames(path: Path | str, choose: Choose) -> Frames:
     """The frames whose numbers ``choose`` names, given the time of every frame (seconds, float64, ascending).
 
     Raises:
-        UnsupportedMedia: nothing decodes.
+        UnsupportedMedia: nothing decodes, or the video exceeds a limit.
     """
-    index = _read_index(path)
+    for read_index in (_index_of_tables, _index_of_packets):
+        index = read_index(path)
+        if index is None:
+            continue
+        chosen = list(choose(index.times_sec))
+        images = _decode_indexed(path, index, sorted(set(index.pts[chosen].tolist())))
+        if images is not None:
+            return _frames(index, chosen, images)
     if index is None:
         return _select_sequentially(path, choose)
-    chosen = list(choose(index.times_sec))
+    images, missing = _decode_nearest(path, sorted(set(index.pts[chosen].tolist())))
+    return _frames(index, chosen, images, missing)
+
+
+def _frames(index: "_Index", chosen: list[int], images: dict[int, Image], missing: Set[int] = frozenset()) -> Frames:
     wanted = index.pts[chosen].tolist()
-    exact = _decode_indexed(path, index, sorted(set(wanted)))
-    if exact is not None:
-        images, substituted = exact, 0
-    else:
-        images, missing = _decode_nearest(path, sorted(set(wanted)))
-        substituted = sum(pts in missing for pts in wanted)
     return Frames(
         images=tuple(images[pts] for pts in wanted),
         times_sec=tuple(index.times_sec[chosen].tolist()),
         indices=tuple(chosen),
         n_frames=len(index.pts),
-        substituted=substituted,
+        substituted=sum(pts in missing for pts in wanted),
     )
 
 
@@ -136,7 +156,7 @@ def timestamps(path: Path | str) -> tuple[NDArray[np.float64], list[int]] | None
     Decoding times are ticks of the stream, strictly ascending and none later than its packet's presentation, as a
     muxer wants them. None where the packets do not tell for sure which frames there are.
     """
-    index = _read_index(path, seekable=False)
+    index = _index_of_packets(path, seekable=False)
     if index is None:
         return None
     order = np.sort(index.packets)
@@ -147,15 +167,63 @@ def timestamps(path: Path | str) -> tuple[NDArray[np.float64], list[int]] | None
 
 class _Index(NamedTuple):
     """A video's packets, in ticks: all frames on display and all that decoding can start from, ascending; all
-    packets in the file's order."""
+    packets in the file's order. ``by_dts`` where the packets were not read themselves: decoding and presentation time
+    of each as the container's tables have them, by which every packet that is read later is checked."""
 
-    pts: NDArray[np.int64]
-    keys: NDArray[np.int64]
-    packets: NDArray[np.int64]
+    pts: Ticks
+    keys: Ticks
+    packets: Ticks
     times_sec: NDArray[np.float64]
+    by_dts: tuple[Ticks, Ticks] | None = None
+
+    def agrees(self, packet: "Packet[Any]") -> bool:
+        if self.by_dts is None or packet.size == 0:
+            return True
+        if packet.dts is None:
+            return False
+        dts, pts = self.by_dts
+        at = int(np.searchsorted(dts, packet.dts))
+        return at < len(dts) and dts[at] == packet.dts and pts[at] == packet.pts
 
 
-def _read_index(path: Path | str, seekable: bool = True) -> _Index | None:
+def _index_of_tables(path: Path | str) -> _Index | None:
+    """The index as an MP4's tables give it, without reading the media between them.
+
+    ffmpeg's own index has every packet's decoding time, place and key flag, but not its presentation time: that comes
+    from the tables, moved by what the edit list moves the first packet. None where the two do not agree on every
+    sample, where an edit list hides samples, or where the file ends before its last sample.
+    """
+    with open_media(path) as media:
+        stream = video_of(media)
+        table = next((table for table in media.tables if table.track_id == stream.id), None)
+        times = table.times() if table is not None and table.n_samples else None
+        if times is None or stream.codec_context.codec.canonical_name not in _TABLED_CODECS:
+            return None
+        own_dts, own_pts = times
+        entries = [(e.timestamp, e.pos + e.size, e.size, e.is_keyframe, e.is_discard) for e in stream.index_entries]
+        if len(entries) != len(own_dts):
+            return None
+        dts, ends, sizes, is_key, is_discard = np.array(entries, dtype=np.int64).T
+        same_times = np.all(np.diff(dts) > 0) and np.all(dts - own_dts == dts[0] - own_dts[0])
+        all_there = np.all(sizes > 0) and np.max(ends) <= Path(path).stat().st_size
+        first = _first_packet(media, stream)
+        starts = first is not None and first.pts is not None and first.dts == dts[0] and is_key[0]
+        if not (same_times and all_there and starts) or np.any(is_discard):
+            return None
+        pts = own_pts + (first.pts - own_pts[0])
+        index = _checked_index(pts, pts[is_key > 0], pts, media)
+        return index and index._replace(by_dts=(dts, pts))
+
+
+def _first_packet(media: Media, stream: VideoStream) -> Any:
+    only(media.container, stream)
+    try:
+        return next(packets_of(media.container, stream), None)
+    except av.FFmpegError:
+        return None
+
+
+def _index_of_packets(path: Path | str, seekable: bool = True) -> _Index | None:
     """The video's packets; None where they do not tell for sure which frames there are (or where seeks land)."""
     with open_media(path) as media:
         stream = video_of(media)
@@ -164,9 +232,7 @@ def _read_index(path: Path | str, seekable: bool = True) -> _Index | None:
         if seekable and not known:
             return None
         only(media.container, stream)
-        shown: list[int] = []
-        keys: list[int] = []
-        packets: list[int] = []
+        shown, keys, packets = array("q"), array("q"), array("q")
         try:
             for packet in packets_of(media.container, stream):
                 if packet.size == 0:
@@ -178,17 +244,19 @@ def _read_index(path: Path | str, seekable: bool = True) -> _Index | None:
                     keys.append(packet.pts)
                 if not packet.is_discard and _is_shown(codec, packet):
                     shown.append(packet.pts)
+                check_count(media, len(packets))
         except av.FFmpegError:
             return None
-        return _checked_index(shown, keys, packets, media)
+        shown_at, keys_at, packets_at = (np.array(ticks, dtype=np.int64) for ticks in (shown, keys, packets))
+        return _checked_index(shown_at, keys_at, packets_at, media)
 
 
-def _checked_index(shown: list[int], keys: list[int], packets: list[int], media: Media) -> _Index | None:
-    pts = np.unique(np.array(shown, dtype=np.int64))
-    if not shown or len(pts) != len(shown) or pts[0] < keys[0]:
+def _checked_index(shown: Ticks, keys: Ticks, packets: Ticks, media: Media) -> _Index | None:
+    pts, keys = np.unique(shown), np.unique(keys)
+    if len(shown) == 0 or len(pts) != len(shown) or pts[0] < keys[0]:
         return None  # one time for two frames, or frames that refer to what was cut off before the first key frame
     times = np.array([seconds(video_of(media), t) for t in pts.tolist()]) - media.origin_sec
-    return _Index(pts, np.unique(np.array(keys, dtype=np.int64)), np.array(packets, dtype=np.int64), times)
+    return _Index(pts, keys, packets, times)
 
 
 def _is_shown(codec: str, packet: "Packet[Any]") -> bool:
@@ -214,7 +282,7 @@ def _decode_indexed(path: Path | str, index: _Index, wanted: list[int]) -> dict[
         only(media.container, stream)
         try:
             for start, group in groups.items():
-                images = _decode_group(media.container, stream, start, group)
+                images = _decode_group(media.container, stream, index, start, group)
                 if images is None:
                     return None
                 found |= images
@@ -224,7 +292,7 @@ def _decode_indexed(path: Path | str, index: _Index, wanted: list[int]) -> dict[
 
 
 def _decode_group(
-    container: InputContainer, stream: VideoStream, start: int, group: set[int]
+    container: InputContainer, stream: VideoStream, index: _Index, start: int, group: set[int]
 ) -> dict[int, Image] | None:
     """The frames that decode from the key frame at ``start``."""
     codec = stream.codec_context
@@ -234,6 +302,8 @@ def _decode_group(
     container.seek(start, stream=stream, backward=True)
     for packet in packets_of(container, stream):
         if not landed and (packet.pts is None or packet.pts > start or not packet.is_keyframe):
+            return None
+        if not index.agrees(packet):
             return None
         landed = True
         if skippable:
@@ -270,6 +340,7 @@ def _decode_sequentially(path: Path | str) -> Iterator[tuple[int, float, av.Vide
             time_sec = max(own, time_sec) if count else own
             yield count, time_sec, frame
             count += 1
+            check_count(media, count)
     if count == 0:
         why = reason(errors[0]) if errors else "it holds no frame"
         raise UnsupportedMedia(f"No picture of the video can be decoded: {why}.")

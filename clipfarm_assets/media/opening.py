@@ -1,15 +1,15 @@
 """Open one media file for reading and say which of its streams are the video and the sound.
 
 In: a local path. Out: a ``Media`` whose streams every module of this folder reads, and decoders that go on after an
-error. What can go wrong: ``MissingRawObject`` (no such file), ``UnsupportedMedia`` (no demuxer takes it, or nothing
-in it is a video).
+error. What can go wrong: ``MissingRawObject`` (no such file), ``UnsupportedMedia`` (no demuxer takes it, nothing in it
+is a video, or it exceeds a limit; ``media/limits.py``).
 
 Only plain containers are opened and only from a local file: a playlist or a concat script saved as ``.mp4`` would
 make ffmpeg read other files and addresses. Time 0 is the earlier of the first picture and the first sound, as a player
 has it; every time in this folder counts from there.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,16 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from clipfarm_assets.errors import MissingRawObject, UnsupportedMedia
+from clipfarm_assets.media.limits import Limits, current_limits
+from clipfarm_assets.media.sample_tables import SampleTable, read_tables
 
 FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,live_flv,asf,ogg,h264,hevc,obu,ivf,gif,mxf,nut,rm,dv,"
     "wav,flac,mp3,aac,ac3,aiff,caf,w64"
 )
 
+# Their duration is ffmpeg's guess from timestamps, which jump by a day where a recording was cut.
+_GUESSED_DURATIONS = frozenset({"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "obu", "m4v"})
 # In a damaged file packets may claim any stream.
 _LATE_PACKETS = 10_000
 
@@ -41,12 +45,16 @@ class Media:
         video: the first stream of moving pictures marked as default, else the first; None in a sound-only file.
         audio: likewise for sound.
         origin_sec: the container's time of time 0.
+        limits: what is too much; who reads on checks what only then shows.
+        tables: the tracks of an MP4; empty for other containers.
     """
 
     container: InputContainer
     video: VideoStream | None
     audio: AudioStream | None
     origin_sec: float
+    limits: Limits
+    tables: Sequence[SampleTable]
 
 
 @contextmanager
@@ -55,13 +63,17 @@ def open_media(path: Path | str) -> Iterator[Media]:
 
     Raises:
         MissingRawObject: there is no such file.
-        UnsupportedMedia: it is no media file.
+        UnsupportedMedia: it is no media file, or it exceeds a limit.
     """
     if not Path(path).is_file():
         raise MissingRawObject("There is no such media file.")
     if Path(path).stat().st_size == 0:
         raise UnsupportedMedia("The file is empty (zero bytes).")
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    limits = current_limits()
+    tables = read_tables(path, limits)
+    # The limit on pixels reaches the decoders that ffmpeg itself runs while it opens the file.
+    codec_options = {"max_pixels": str(limits.max_frame_pixels)}
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, **codec_options}
     try:
         container = av.open(f"file:{path}", mode="r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
@@ -69,10 +81,24 @@ def open_media(path: Path | str) -> Iterator[Media]:
     with container:
         video = _first([s for s in container.streams.video if not _is_picture_tag(s)])
         audio = _first(list(container.streams.audio))
+        _check_limits(container, video, limits)
         if video is not None:
+            video.codec_context.options = codec_options
             video.codec_context.thread_count = 1
             video.codec_context.thread_type = "SLICE"
-        yield Media(container, video, audio, _origin(container, video, audio))
+        yield Media(container, video, audio, _origin(container, video, audio), limits, tables)
+
+
+def _check_limits(container: InputContainer, video: VideoStream | None, limits: Limits) -> None:
+    """What the headers declare."""
+    count = len(container.streams)
+    limits.check("max_streams", count, f"The file has {count:,} streams")
+    if container.duration and container.format.name not in _GUESSED_DURATIONS:
+        lasts = container.duration / av.time_base
+        limits.check("max_video_sec", lasts, f"The file lasts {lasts:,.0f} seconds")
+    if video is not None:
+        width, height = video.codec_context.width, video.codec_context.height
+        limits.check("max_frame_pixels", width * height, f"The picture has {width} × {height} pixels")
 
 
 def video_of(media: Media) -> VideoStream:
@@ -84,6 +110,16 @@ def video_of(media: Media) -> VideoStream:
     if media.video is None:
         raise UnsupportedMedia("The file holds no video stream.")
     return media.video
+
+
+def check_count(media: Media, count: int) -> None:
+    """Refuses a video at its first frame above the limit.
+
+    Raises:
+        UnsupportedMedia: this is it.
+    """
+    if count > media.limits.max_video_frames:
+        media.limits.check("max_video_frames", count, f"The video has {count:,} frames or more")
 
 
 def decoded(

@@ -15,9 +15,11 @@ import av
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 
-from clipfarm_assets.errors import VideoError
+from clipfarm_assets.errors import UnsupportedMedia, VideoError
 from clipfarm_assets.media.cues import Cue
 from clipfarm_assets.media.opening import Media, only, open_media, packets_of, seconds
+
+MAX_CHARACTERS = 10_000_000  # a day of speech has one million
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3})\d*)?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$", re.ASCII)
@@ -54,7 +56,7 @@ def read_stream(path: Path | str) -> tuple[list[Cue], str | None] | None:
     """Cues and language code of the first text subtitle stream of a video; None without one.
 
     Raises:
-        UnsupportedMedia: the file is no media.
+        UnsupportedMedia: the file is no media, or its subtitles exceed ``MAX_CHARACTERS``.
     """
     with open_media(path) as media:
         stream = text_stream(media)
@@ -62,12 +64,15 @@ def read_stream(path: Path | str) -> tuple[list[Cue], str | None] | None:
             return None
         only(media.container, stream)
         cues: list[Cue] = []
+        characters = 0
         try:
             for packet in packets_of(media.container, stream):
                 if packet.size == 0 or packet.pts is None:
                     continue
                 start = max(seconds(stream, packet.pts) - media.origin_sec, 0.0)
                 text = words_of(packet)
+                if (characters := characters + len(text)) > MAX_CHARACTERS:
+                    raise UnsupportedMedia(f"The subtitles have more than {MAX_CHARACTERS:,} characters.")
                 end = start + seconds(stream, packet.duration or 0)
                 cues.append(Cue(round(start, 3), round(end, 3), text))
         except av.FFmpegError:

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipfarm_assets.errors import VideoError
+from clipfarm_assets.errors import UnsupportedMedia, VideoError
 from clipfarm_assets.media import subtitles
 from clipfarm_assets.media.cues import Cue, Word, without_repeats
 
 __all__ = ["EMPTY", "Cue", "Transcript", "Word", "from_subtitle_stream", "of_cues", "parse_transcript", "to_json"]
+
+
+_MAX_BYTES = 10 * subtitles.MAX_CHARACTERS  # word times take several times the words
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,10 @@ def parse_transcript(data: bytes, name: str) -> Transcript:
 
     Raises:
         VideoError: another ending, an unknown encoding, or contents that are not of the format.
+        UnsupportedMedia: far more text than a video can have.
     """
+    if len(data) > _MAX_BYTES:
+        raise UnsupportedMedia(f"{Path(name).name} has {len(data):,} bytes, above the limit of {_MAX_BYTES:,}.")
     ending = Path(name).suffix.lower()
     text = _text(data, Path(name).name)
     if ending == ".json":

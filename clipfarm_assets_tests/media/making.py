@@ -1,6 +1,6 @@
 """Small media files, made with PyAV, each of one kind that is found in the wild."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one video is made; ``ticks`` are milliseconds of each frame, else 25 a second."""
+    """How one video is made; ``ticks`` are milliseconds of each frame, else 25 a second.
+
+    ``options`` are the encoder's and ``muxer`` the container's; ``set_up`` may change the stream before it starts.
+    """
 
     name: str
     codec: str = "libx264"
@@ -22,10 +25,16 @@ class Recipe:
     options: dict[str, str] = field(default_factory=dict)
     ticks: Sequence[int] | None = None
     start_ms: int = 0
+    muxer: dict[str, str] = field(default_factory=dict)
+    set_up: Callable[[Any], None] | None = None
 
 
 def x264(params: str, **more: str) -> dict[str, str]:
     return {"preset": "veryfast", "x264-params": params, **more}
+
+
+def x265(params: str) -> dict[str, str]:
+    return {"preset": "ultrafast", "x265-params": f"log-level=none:{params}"}
 
 
 _VFR = np.cumsum([0, *([20, 70, 33, 120, 15, 40] * 10)])[:60].tolist()
@@ -46,7 +55,7 @@ RECIPES = (
     Recipe("stream.ts", options=x264("keyint=20:bframes=3")),
     Recipe("odd.mp4", pix_fmt="yuv444p", size=(97, 63), options=x264("keyint=20")),
     Recipe("ten_bit.mp4", pix_fmt="yuv420p10le", options=x264("keyint=20")),
-    Recipe("hevc.mp4", codec="libx265", options={"preset": "ultrafast", "x265-params": "keyint=20:bframes=3"}),
+    Recipe("hevc.mp4", codec="libx265", options=x265("keyint=20:bframes=3")),
     Recipe("vp8.webm", codec="libvpx", options={"g": "20", "auto-alt-ref": "1", "lag-in-frames": "10"}),
     Recipe("vp9.webm", codec="libvpx-vp9", options={"g": "20", "lag-in-frames": "10", "cpu-used": "8"}),
     Recipe("vp9.mp4", codec="libvpx-vp9", options={"g": "20", "cpu-used": "8", "deadline": "realtime"}),
@@ -74,11 +83,13 @@ def make_video(
     folder: Path, recipe: Recipe, audio: np.ndarray[Any, Any] | None = None, audio_start_sec: float = 0
 ) -> Path:
     path = folder / recipe.name
-    with av.open(str(path), "w") as out:
+    with av.open(str(path), "w", options=dict(recipe.muxer)) as out:
         stream: Any = out.add_stream(recipe.codec, rate=25, options=dict(recipe.options))
         stream.width, stream.height = recipe.size
         stream.pix_fmt = recipe.pix_fmt
         stream.codec_context.thread_count = 1
+        if recipe.set_up is not None:
+            recipe.set_up(stream)
         base = Fraction(1, 1000) if recipe.ticks is not None else Fraction(1, 25)
         stream.codec_context.time_base = base
         sound = _sound_stream(out, path) if audio is not None else None

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
+from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 
 from clipfarm_assets.errors import UnsupportedMedia
@@ -99,7 +100,10 @@ class _Copy:
     """Coded packets as they are, moved to time 0, with decoding times made where the container lacks them."""
 
     def __init__(self, stream: Any, out: OutputContainer, origin_sec: float, dts: list[int] | None = None) -> None:
-        self.out = out.add_stream_from_template(stream)
+        try:
+            self.out = out.add_stream_from_template(stream)
+        except UnknownCodecError:  # the decoder's library has no encoder, as dav1d of AV1
+            self.out = out.add_stream_from_template(stream, opaque=True)
         self.shift = round(origin_sec / float(stream.time_base))
         self.dts = iter(dts) if dts is not None else None
 

@@ -21,7 +21,10 @@ _TICK = Fraction(1, 90_000)
 
 
 class VideoEncoder:
-    """Every frame that decodes, upright, 8 bits, 4:2:0, of one (width, height); an odd last row or column goes."""
+    """Every frame that decodes, upright, 8 bits, 4:2:0, of one (width, height); an odd last row or column goes.
+
+    The colours' meaning (range, matrix, primaries, transfer) stays the input's, and so does the shape of its pixels.
+    """
 
     def __init__(self, stream: Any, out: OutputContainer, origin_sec: float, size: tuple[int, int]) -> None:
         self._decoder = stream.codec_context
@@ -33,9 +36,22 @@ class VideoEncoder:
         self._out.codec_context.thread_count = 1
         self._size = (size[0] // 2 * 2, size[1] // 2 * 2)
         self._out.width, self._out.height = self._size
+        self._full_range = _is_full_range(stream.codec_context)
+        self._describe(stream)
         self._setup: object = None
         self._graph: Graph | None = None
         self._last = -1
+
+    def _describe(self, stream: Any) -> None:
+        """What the coded stream says of its colours and pixels: the same as the input."""
+        own, made = stream.codec_context, self._out.codec_context
+        made.color_range = 2 if self._full_range else own.color_range
+        if not own.format or not own.format.is_rgb:
+            made.colorspace = own.colorspace
+        made.color_primaries, made.color_trc = own.color_primaries, own.color_trc
+        shape = stream.sample_aspect_ratio or Fraction(1)
+        is_turned = own.width != own.height and self._size == (own.height // 2 * 2, own.width // 2 * 2)
+        made.sample_aspect_ratio = 1 / shape if is_turned else shape
 
     def take(self, packet: Any) -> Iterator[Any]:
         """The coded packets that this one brings about; the empty packet brings the rest."""
@@ -75,13 +91,22 @@ class VideoEncoder:
             steps.append(("crop", f"{self._size[0]}:{self._size[1]}:0:0"))
         else:  # the video changes size on its way
             steps.append(("scale", f"{self._size[0]}:{self._size[1]}"))
-        steps.append(("format", "yuv420p"))
+        steps.append(("format", f"pix_fmts=yuv420p:color_ranges={'pc' if self._full_range else 'tv'}"))
         graph = Graph()
-        nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=_TICK)]
+        is_rgb = frame.format.is_rgb
+        source = {
+            "video_size": f"{frame.width}x{frame.height}", "pix_fmt": frame.format.name, "time_base": str(_TICK),
+            "range": "pc" if is_rgb or self._full_range else "tv", "colorspace": "gbr" if is_rgb else "unknown",
+        }  # fmt: skip
+        nodes = [graph.add("buffer", ":".join(f"{name}={value}" for name, value in source.items()))]
         nodes += [graph.add(name, args) if args else graph.add(name) for name, args in steps]
         nodes.append(graph.add("buffersink"))
         graph.link_nodes(*nodes).configure()
         return graph
+
+
+def _is_full_range(codec: Any) -> bool:
+    return codec.color_range == 2 or bool(codec.pix_fmt and codec.pix_fmt.startswith("yuvj"))
 
 
 class AudioEncoder:

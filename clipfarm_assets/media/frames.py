@@ -207,7 +207,7 @@ def _index_of_tables(path: Path | str) -> _Index | None:
         same_times = np.all(np.diff(dts) > 0) and np.all(dts - own_dts == dts[0] - own_dts[0])
         all_there = np.all(sizes > 0) and np.max(ends) <= Path(path).stat().st_size
         first = _first_packet(media, stream)
-        starts = first is not None and first.pts is not None and first.dts == dts[0] and is_key[0]
+        starts = first is not None and first.is_keyframe and first.pts is not None and first.dts == dts[0]
         if not (same_times and all_there and starts) or np.any(is_discard):
             return None
         pts = own_pts + (first.pts - own_pts[0])

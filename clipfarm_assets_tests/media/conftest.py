@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clipfarm_assets_tests.media import making
+from clipfarm_assets_tests.media import kinds
 
 REAL_FILES = (
     "big_buck_bunny_0_30.webm",
@@ -26,14 +26,8 @@ def media_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def made(media_folder: Path) -> Callable[[str], Path]:
-    """One of the recipes' files by name, made once."""
-    recipes = {recipe.name: recipe for recipe in making.RECIPES}
-
-    def make(name: str) -> Path:
-        path = media_folder / name
-        return path if path.exists() else making.make_video(media_folder, recipes[name])
-
-    return make
+    """The file of a kind by name, made once."""
+    return lambda name: kinds.make(name, media_folder)
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,5 @@ def main(folder: Path, rounds: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    place, *numbers = sys.argv[1:]
-    rounds, seed = (*map(int, numbers), 3, 0)[:2] if len(numbers) != 1 else (int(numbers[0]), 0)
-    sys.exit(bool(main(Path(place), rounds, seed))))
+    place, rounds, seed = [*sys.argv[1:], *("", "3", "0")[len(sys.argv) - 1 :]]
+    sys.exit(bool(main(Path(place), int(rounds), int(seed))))

@@ -84,6 +84,10 @@ def _display(turn: int, flip: bool = False) -> Callable[[Any], None]:
     return set_up
 
 
+def _wide_pixels(stream: Any) -> None:
+    stream.codec_context.sample_aspect_ratio = Fraction(8, 9)
+
+
 def _rotated_mkv(path: Path) -> None:
     source = path.with_name(path.stem + "-source.mp4")
     make_video(path.parent, Recipe(source.name, options=_GOP, set_up=_display(90)))
@@ -284,14 +288,15 @@ def _subtitles(codec: str, lines: tuple[str, ...] = ("Good morning.", "How are y
     return write
 
 
-def _late_sound(path: Path) -> None:
-    """Sound begins half a second after the pictures."""
-    make_video(path.parent, Recipe(path.name, options=_GOP), tone(1.9), audio_start_sec=0.5)
+def _with_start(sound_sec: float = 0.0, picture_ms: int = 0) -> Maker:
+    """Sound or pictures begin half a second after the other."""
 
+    def write(path: Path) -> None:
+        coder = ("libvpx", _VPX) if path.suffix == ".webm" else ("libx264", _GOP)
+        sound = tone(2.4, 48_000 if path.suffix == ".webm" else 44_100)
+        make_video(path.parent, Recipe(path.name, coder[0], options=coder[1], start_ms=picture_ms), sound, sound_sec)
 
-def _early_sound(path: Path) -> None:
-    """Pictures begin half a second after the sound."""
-    make_video(path.parent, Recipe(path.name, options=_GOP, start_ms=480), tone(2.88))
+    return write
 
 
 def _cut(part: float, muxer: dict[str, str] | None = None) -> Maker:
@@ -349,6 +354,7 @@ MORE_RECIPES = (
            options=x265(_HDR.format("arib-std-b67"))),
     Recipe("full_range.mp4", pix_fmt="yuvj420p", options=_GOP),
     Recipe("full_range.avi", "mjpeg", pix_fmt="yuvj420p"),
+    Recipe("wide_pixels.mpg", "mpeg2video", options={"g": "12"}, set_up=_wide_pixels),
     Recipe("bt709.mkv", "ffv1", options={"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}),
     Recipe("four_four_four.mkv", "ffv1", pix_fmt="yuv444p", size=(97, 63)),
     Recipe("four_two_two.mov", "prores_ks", pix_fmt="yuv422p10le"),
@@ -403,10 +409,12 @@ KINDS: dict[str, Maker] = {
     "sound.avi": with_sound("sound.avi", codec="mpeg4", options={"g": "12"}),
     "sound.webm": with_sound("sound.webm", codec="libvpx", options=_VPX),
     "sound_fragmented.mp4": with_sound("x.mp4", muxer=_FRAGMENTED),
-    "late_sound.mp4": _late_sound,
-    "late_sound.mkv": _late_sound,
-    "early_sound.mp4": _early_sound,
-    "early_sound.mkv": _early_sound,
+    "late_sound.mp4": _with_start(sound_sec=0.5),
+    "late_sound.mkv": _with_start(sound_sec=0.5),
+    "late_sound.webm": _with_start(sound_sec=0.5),
+    "early_sound.mp4": _with_start(picture_ms=480),
+    "early_sound.mkv": _with_start(picture_ms=480),
+    "early_sound.webm": _with_start(picture_ms=480),
     "no_duration.webm": _without_duration,
     "resizing.ts": _resizing("libx264", ((96, 64), (64, 96)), {**_GOP, "flags": "-global_header"}),
     "resizing.webm": _resizing("libvpx", ((96, 64), (160, 120)), _VPX),

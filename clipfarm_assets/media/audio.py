@@ -131,10 +131,15 @@ class _Decoding:
                 if resampler is None:
                     resampler = AudioResampler(format="flt", layout="mono", rate=self.rate, options=_MIX)
                     setup, pending = own, float(self.n_samples)
+                frame.pts = None  # holes are filled here, not by the resampler
+                try:
+                    yield from self._resampled(resampler, frame)
+                except av.FFmpegError as error:  # a damaged header claims a rate or a layout that cannot be
+                    self.errors.append(error)
+                    resampler = None
+                    continue
                 heard = True
                 pending += frame.samples * self.rate / frame.sample_rate
-                frame.pts = None  # holes are filled here, not by the resampler
-                yield from self._resampled(resampler, frame)
                 self._check_length(media)
             if resampler is not None:
                 yield from self._resampled(resampler, None)
@@ -161,7 +166,7 @@ class _Decoding:
         if heard:
             self.lost += length
         else:
-            self.start_silence = length
+            self.start_silence += length
         self.n_samples += length
         while length > 0:
             piece = min(length, _SILENCE_SAMPLES)

@@ -140,7 +140,12 @@ class AudioEncoder:
             yield from self._out.encode(None)
 
     def _resample(self, frame: Any) -> Iterator[Any]:
-        for made in self._resampler.resample(frame) if self._resampler else ():
+        try:
+            resampled = self._resampler.resample(frame) if self._resampler else []
+        except av.FFmpegError:  # a damaged header claims a rate or a layout that cannot be
+            self._resampler, self._setup = None, None
+            return
+        for made in resampled:
             made.pts, made.time_base = self._next, Fraction(1, self._rate)
             self._next += made.samples
             yield from self._out.encode(made)

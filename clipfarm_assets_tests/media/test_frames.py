@@ -10,6 +10,7 @@ import pytest
 from clipfarm_assets.errors import UnsupportedMedia
 from clipfarm_assets.media import frames
 from clipfarm_assets.media.frames import decode_all, frames_at, sample_frames, uniform
+from clipfarm_assets.media.sample_tables import SampleTable
 from clipfarm_assets_tests.media import making
 from clipfarm_assets_tests.media.conftest import REAL_FILES
 
@@ -48,6 +49,52 @@ def test_the_fast_way_is_taken_where_the_index_can_be_trusted(
 
     monkeypatch.setattr(frames, "_decode_sequentially", refuse)
     sample_frames(made(name), 16)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cfr.mp4", "vfr.mp4", "open_gop.mp4", "tiny_gop.mp4", "later_start.mp4", "hevc.mp4", "hevc_open_gop.mp4",
+     "av1.mp4", "h264.mov", "negative_ctts.mp4", "no_edit_list.mp4", "early_sound.mp4", "cover.mp4", "two_hours.mp4"],
+)  # fmt: skip
+def test_the_tables_of_an_mp4_are_its_index(
+    made: Callable[[str], Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_packets = sample_frames_by_packets(made(name), monkeypatch)
+
+    def refuse(*_: object) -> Any:
+        raise AssertionError("read every packet")
+
+    monkeypatch.setattr(frames, "_index_of_packets", refuse)
+    by_tables = sample_frames(made(name), 16)
+    assert (by_tables.indices, by_tables.times_sec) == (by_packets.indices, by_packets.times_sec)
+    assert all(np.array_equal(a, b) for a, b in zip(by_tables.images, by_packets.images, strict=True))
+
+
+def sample_frames_by_packets(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    with monkeypatch.context() as patch:
+        patch.setattr(frames, "_index_of_tables", lambda path: None)
+        return sample_frames(path, 16)
+
+
+@pytest.mark.parametrize("wrong", ["shifted", "one moved to the end"])
+def test_tables_that_do_not_fit_the_packets_give_no_wrong_frame(
+    made: Callable[[str], Path], wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_packets = sample_frames_by_packets(made("cfr.mp4"), monkeypatch)
+    honest = SampleTable.times
+
+    def times(table: SampleTable) -> Any:
+        dts, pts = honest(table)  # type: ignore[misc]
+        if wrong == "shifted":
+            pts = np.concatenate([pts[:1], pts[1:] + 512])
+        else:  # each later frame takes the number of the one before it
+            pts[5] = pts.max() + 512
+        return dts, pts
+
+    monkeypatch.setattr(SampleTable, "times", times)
+    sampled = sample_frames(made("cfr.mp4"), 16)
+    assert sampled.times_sec == by_packets.times_sec
+    assert all(np.array_equal(a, b) for a, b in zip(sampled.images, by_packets.images, strict=True))
 
 
 @pytest.mark.parametrize("name", ["cfr.mp4", "open_gop.mkv", "vfr.mp4", "vp8.webm"])

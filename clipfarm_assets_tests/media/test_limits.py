@@ -135,6 +135,16 @@ def test_more_sound_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [p.name for p in tmp_path.iterdir()] == ["long.ts"]
 
 
+@pytest.mark.parametrize("rate", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_sound_of_a_rate_that_cannot_be(tmp_path: Path, rate: int) -> None:
+    path = make_sound(tmp_path / "sound.wav", tone(0.5))
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 24, rate)
+    path.write_bytes(data)
+    with pytest.raises(UnsupportedMedia):
+        decode_audio(path)
+
+
 def test_a_video_of_a_thousand_frames_a_second(made: Callable[[str], Path]) -> None:
     assert sample_frames(made("thousand_fps.mp4"), 16).n_frames == 200
 

@@ -255,8 +255,16 @@ def _checked_index(shown: Ticks, keys: Ticks, packets: Ticks, media: Media) -> _
     pts, keys = np.unique(shown), np.unique(keys)
     if len(shown) == 0 or len(pts) != len(shown) or pts[0] < keys[0]:
         return None  # one time for two frames, or frames that refer to what was cut off before the first key frame
-    times = np.array([seconds(video_of(media), t) for t in pts.tolist()]) - media.origin_sec
+    times = _seconds_of(video_of(media), pts) - media.origin_sec
     return _Index(pts, keys, packets, times)
+
+
+def _seconds_of(stream: VideoStream, ticks: Ticks) -> NDArray[np.float64]:
+    """``seconds`` of many, to the bit: whole numbers below 2^53 divide as fractions do."""
+    base = stream.time_base
+    if base is None or np.max(np.abs(ticks)) * base.numerator >= 2**53:
+        return np.array([seconds(stream, t) for t in ticks.tolist()])
+    return ticks * base.numerator / base.denominator
 
 
 def _is_shown(codec: str, packet: "Packet[Any]") -> bool:

@@ -8,6 +8,7 @@ ended without a word. It waits while a stage before it is not finished.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from clipfarm_assets.graph.events import VideoEvents
 from clipfarm_assets.graph.outcome import Outcome
@@ -23,8 +24,7 @@ _UNTRIED = (Status.PENDING, Status.UPSTREAM_FAILED)
 NO_EVENTS = VideoEvents()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Where a video stands in a stage.
 
     Attributes:

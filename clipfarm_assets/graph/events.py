@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.events import (
@@ -22,7 +23,7 @@ from dagster._core.events import (
 )
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
-from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
@@ -31,16 +32,17 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.engine import Connection, Engine
 
 from clipfarm_assets.errors import ClipfarmError
-from clipfarm_assets.graph.outcome import Outcome
+from clipfarm_assets.graph.outcome import Outcome, outcomes_from_json
 
 OUTCOME = "clipfarm/outcome"  # the tag row, and the metadata entry, that carry the outcome
 _MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION.value
 _OBSERVED = DagsterEventType.ASSET_OBSERVATION.value
 _PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
+VIDEO_EVENTS = (_MATERIALIZED, _OBSERVED, _PLANNED)
 _STARTED = "started"
 _FLUSH_SEC = 1.0
 _FLUSH_COUNT = 500
-_KEYS_PER_QUERY = 500
+_KEYS_PER_QUERY = 5000
 
 
 @dataclass(slots=True)
@@ -224,15 +226,6 @@ def forget_cached_status(instance: dg.DagsterInstance, stage: str) -> None:
     instance.wipe_asset_cached_status([dg.AssetKey(stage)])
 
 
-def newest_event_id(instance: dg.DagsterInstance) -> int:
-    """The log's highest storage id: whether anything has happened since, in one cheap look."""
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
-        return time.time_ns()  # no cheap answer: something may always have happened
-    with storage.index_connection() as connection:
-        return int(connection.execute(select(func.max(SqlEventLogStorageTable.c.id))).scalar() or 0)
-
-
 def newest_outcome_id(instance: dg.DagsterInstance, assets: Sequence[str]) -> int:
     """The storage id of the newest materialization or observation of any of the assets."""
     storage = instance.event_log_storage
@@ -260,39 +253,48 @@ def read_events(
     groups: list[Sequence[str] | None] = [None]
     if video_ids is not None:  # databases limit the number of values in one query
         groups = [video_ids[i : i + _KEYS_PER_QUERY] for i in range(0, len(video_ids), _KEYS_PER_QUERY)]
+    asset_key = dg.AssetKey(stage).to_string()
     with storage.index_connection() as connection:
+        wiped = None if isinstance(storage, SqliteEventLogStorage) else wiped_at(connection, [asset_key])[0]
         for group in groups:
-            _read_group(connection, dg.AssetKey(stage).to_string(), group, found)
+            _read_group(connection, asset_key, group, wiped, found)
     return found
 
 
+def wiped_at(connection: Connection, asset_keys: Sequence[str]) -> list[datetime | None]:
+    """When each asset was wiped last. SQLite drops the events of a wiped asset; other databases only note the time."""
+    keys = AssetKeyTable.c
+    rows = connection.execute(select(keys.asset_key, keys.wipe_timestamp).where(keys.asset_key.in_(asset_keys))).all()
+    times = {key: time for key, time in rows}
+    return [times.get(key) for key in asset_keys]
+
+
 def _read_group(
-    connection: Connection, asset_key: str, video_ids: Sequence[str] | None, found: dict[str, VideoEvents]
-) -> None:
+    connection: Connection, asset_key: str, video_ids: Sequence[str] | None, wiped: datetime | None,
+    found: dict[str, VideoEvents],
+) -> None:  # fmt: skip
     log, tags = SqlEventLogStorageTable.c, AssetEventTagsTable.c
-    newest = (
-        select(func.max(log.id).label("id"))
-        .where(
-            log.asset_key == asset_key,
-            log.partition.is_not(None),
-            log.dagster_event_type.in_([_MATERIALIZED, _OBSERVED, _PLANNED]),
-        )
-        .group_by(log.partition, log.dagster_event_type)
-    )
+    newest = select(log.partition, log.dagster_event_type.label("kind"), func.max(log.id).label("id")).where(
+        log.asset_key == asset_key, log.partition.is_not(None), log.dagster_event_type.in_(VIDEO_EVENTS)
+    )  # an index holds all of it: no event's body is touched
     if video_ids is not None:
         newest = newest.where(log.partition.in_(video_ids))
-    newest_ids = newest.subquery()
+    if wiped is not None:
+        newest = newest.where(log.timestamp > wiped)
+    of_each = newest.group_by(log.dagster_event_type, log.partition).subquery().c
     query = (
-        select(log.partition, log.dagster_event_type, log.id, tags.value)
-        .join(newest_ids, newest_ids.c.id == log.id)
-        .outerjoin(AssetEventTagsTable, (tags.event_id == log.id) & (tags.key == OUTCOME))
-        .order_by(log.id)
+        select(of_each.partition, of_each.kind, of_each.id, tags.value)
+        .outerjoin(AssetEventTagsTable, (tags.event_id == of_each.id) & (tags.key == OUTCOME))
+        .order_by(of_each.id, tags.id)  # SQLite gives the ids of deleted events again, whose tags it keeps: newest last
     )
-    for video_id, kind, event_id, value in connection.execute(query).all():
+    rows = connection.execute(query).all()
+    texts = [value for _, kind, _, value in rows if kind != _PLANNED and value and value != _STARTED]
+    outcomes = iter(outcomes_from_json(texts))
+    for video_id, kind, event_id, value in rows:
         seen = found.get(video_id)
         if seen is None:
             seen = found[video_id] = VideoEvents()
-        outcome = Outcome.from_json(value) if value and kind != _PLANNED else None
+        outcome = next(outcomes) if kind != _PLANNED and value and value != _STARTED else None
         _take(seen, kind, event_id, outcome, started=value == _STARTED)
 
 
@@ -310,7 +312,7 @@ def _take(seen: VideoEvents, kind: str, event_id: int, outcome: Outcome | None, 
 def _read_publicly(instance: dg.DagsterInstance, stage: str, video_ids: Sequence[str] | None) -> dict[str, VideoEvents]:
     wanted = None if video_ids is None else set(video_ids)
     found: dict[str, VideoEvents] = {}
-    records = [record for kind in (_MATERIALIZED, _OBSERVED, _PLANNED) for record in _records(instance, stage, kind)]
+    records = [record for kind in VIDEO_EVENTS for record in _records(instance, stage, kind)]
     for record in sorted(records, key=lambda record: record.storage_id):
         event = record.event_log_entry.get_dagster_event()
         if event.partition is None or (wanted is not None and event.partition not in wanted):

@@ -1,8 +1,7 @@
 """The ledger: one row a video and stage, told from Dagster's own event log."""
 
 import io
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import dagster as dg
 import pyarrow as pa
@@ -19,7 +18,7 @@ from clipfarm_assets.graph.platform import Platform
 from clipfarm_assets.graph.presentation import markdown_table
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.stages import STAGES
-from clipfarm_assets.graph.state import State, read_state
+from clipfarm_assets.graph.state import State, no_garbage, read_state
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import sweep_temporary
@@ -27,6 +26,9 @@ from clipfarm_assets.store.object_store import sweep_temporary
 PARQUET_KEY = "clipfarm/state/ledger.parquet"
 CSV_KEY = "clipfarm/state/ledger.csv"
 METADATA_STAGE = "video_metadata"
+_BLOCK = 5_000  # videos made into columns at a time
+
+Row = tuple[str | int | float | None, ...]  # in the order of the schema
 
 SCHEMA = pa.schema(
     [
@@ -50,54 +52,59 @@ SCHEMA = pa.schema(
 
 def ledger_table(state: State, stages: Sequence[Stage] = STAGES) -> pa.Table:
     """Every video in exactly one state per stage, sorted by video and by the graph's order; then the bad rows."""
-    rows = [row for video in state.videos for row in _video_rows(video, state, stages)]
-    return pa.Table.from_pylist([*rows, *_quarantined(state)], schema=SCHEMA)
+    with no_garbage():
+        blocks = [
+            _table(row for video in state.videos[first : first + _BLOCK] for row in _video_rows(video, state, stages))
+            for first in range(0, len(state.videos), _BLOCK)
+        ]
+    return pa.concat_tables([*blocks, _table(_quarantined(state))])
 
 
-def _video_rows(video: Video, state: State, stages: Sequence[Stage]) -> Iterator[dict[str, Any]]:
+def _table(rows: Iterable[Row]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA)
+
+
+def _video_rows(video: Video, state: State, stages: Sequence[Stage]) -> Iterator[Row]:
+    verdicts = state.verdicts.get(video.video_id)
     for stage in stages:
         outcome = state.events[stage.name].get(video.video_id, NO_EVENTS).outcome
-        if video.removed:
-            yield _row(video.video_id, stage, Status.REMOVED, outcome, None)
-        elif video.presence == "missing":
-            yield _row(video.video_id, stage, Status.MISSING_FROM_METADATA, outcome, None)
-        else:
-            verdict = state.verdicts[video.video_id][stage.name]
+        if verdicts is not None:
+            verdict = verdicts[stage.name]
             yield _row(video.video_id, stage, verdict.status, outcome, verdict.source_hash)
+        else:
+            status = Status.REMOVED if video.removed else Status.MISSING_FROM_METADATA
+            yield _row(video.video_id, stage, status, outcome, None)
 
 
-def _row(
-    video_id: str, stage: Stage, status: Status, outcome: Outcome | None, source_hash: str | None
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"video_id": video_id, "stage": stage.name, "status": status.value, "retry_count": 0}
-    row["source_hash"] = source_hash
+def _row(video_id: str, stage: Stage, status: Status, outcome: Outcome | None, source_hash: str | None) -> Row:
     if outcome is None:
-        return row
+        return (video_id, stage.name, source_hash, status, None, None, None, None, 0, None, None, None, None, None)
     spoken_for = outcome.status is status  # an outcome of an older input says nothing of this one
-    return row | {
-        "source_hash": source_hash or outcome.source_hash,
-        "error": outcome.error if spoken_for else None,
-        "artifact_key": outcome.artifact_key,
-        "vector_id": video_id if outcome.artifact_key and stage.model else None,
-        "processed_at": outcome.processed_at,
-        "retry_count": outcome.retry_count if spoken_for else 0,
-        "run_id": outcome.run_id,
-        "model_name": outcome.versions.model_name or None,
-        "model_version": outcome.versions.model_version or None,
-        "preprocess_version": outcome.versions.preprocess_version or None,
-        "duration": outcome.duration_sec,
-    }
+    versions = outcome.versions
+    return (
+        video_id,
+        stage.name,
+        source_hash or outcome.source_hash,
+        status,
+        outcome.error if spoken_for else None,
+        outcome.artifact_key,
+        video_id if outcome.artifact_key and stage.model else None,
+        outcome.processed_at,
+        outcome.retry_count if spoken_for else 0,
+        outcome.run_id,
+        versions.model_name or None,
+        versions.model_version or None,
+        versions.preprocess_version or None,
+        outcome.duration_sec,
+    )
 
 
-def _quarantined(state: State) -> Iterator[dict[str, Any]]:
+def _quarantined(state: State) -> Iterator[Row]:
     for bad in state.metadata.quarantine.to_pylist():
-        yield {
-            "video_id": bad["video_id"] or "",
-            "stage": METADATA_STAGE,
-            "status": Status.QUARANTINED.value,
-            "error": f"line {bad['line']}: {bad['reason']}",
-            "retry_count": 0,
-        }
+        error = f"line {bad['line']}: {bad['reason']}"
+        of_no_outcome = (None, None, None, 0, None, None, None, None, None)
+        yield (bad["video_id"] or "", METADATA_STAGE, None, Status.QUARANTINED, error, *of_no_outcome)
 
 
 def to_parquet(table: pa.Table) -> bytes:

@@ -1,18 +1,16 @@
 """The record of one video in one stage, as it travels with a Dagster event."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import fields as dataclass_fields
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What happened to one video in one stage: the ledger's columns, less the video and the stage.
 
     Attributes:
@@ -46,22 +44,28 @@ class Outcome:
 
     def to_fields(self) -> dict[str, Any]:
         """Plain JSON values by name."""
-        plain = {name: getattr(self, name) for name in _PLAIN_FIELDS}
-        return {**plain, "status": self.status.value, "versions": dict(vars(self.versions))}
+        return {**self._asdict(), "status": self.status.value, "versions": dict(vars(self.versions))}
 
     def to_json(self) -> str:
         return json.dumps(self.to_fields(), separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "Outcome":
-        return cls.from_fields(json.loads(text))
-
-    @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "Outcome":
         """The outcome that ``to_fields`` gave; fields that this version does not know are left out."""
-        known = {name: fields[name] for name in _PLAIN_FIELDS if name in fields}
-        return cls(status=Status(fields["status"]), versions=_versions(**fields["versions"]), **known)
+        status, versions = _STATUSES[fields["status"]], _versions(*_parts_of_versions(fields["versions"]))
+        try:
+            return cls(status, fields["source_hash"], versions, *_after_versions(fields))
+        except KeyError:  # written before some field came
+            plain = {name: fields[name] for name in cls._fields if name in fields}
+            return cls(**{**plain, "status": status, "versions": versions})
 
 
-_PLAIN_FIELDS = tuple(each.name for each in dataclass_fields(Outcome) if each.name not in ("status", "versions"))
+_STATUSES = {status.value: status for status in Status}
+_parts_of_versions = itemgetter("code_version", "model_name", "model_version", "preprocess_version")
 _versions = lru_cache(maxsize=1024)(Versions)  # few of them stand behind very many outcomes
+_after_versions = itemgetter(*Outcome._fields[Outcome._fields.index("versions") + 1 :])
+
+
+def outcomes_from_json(texts: Sequence[str]) -> list[Outcome]:
+    """The outcomes that ``to_json`` gave; parsed as one array, since a call a text costs as much as its parsing."""
+    return [Outcome.from_fields(fields) for fields in json.loads(f"[{','.join(texts)}]")]

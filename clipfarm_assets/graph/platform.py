@@ -6,7 +6,6 @@ from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
@@ -18,6 +17,8 @@ from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.metadata.tables import (
     MetadataTables,
     parquet_key,
+    select_videos,
+    table_from_parquet,
     tables_from_parquet,
     tables_to_parquet,
     videos_from_table,
@@ -119,23 +120,37 @@ class Workshop:
         """The tables that `video_metadata` last wrote; an error that says what to do where it has not."""
         tables = self.tables()
         if tables is None:
-            raise ClipfarmError(
-                "There is no metadata in the store yet.", hint="Run `clipfarm run`, or materialize video_metadata."
-            )
+            raise _no_metadata()
         return tables
 
-    def _videos_table(self) -> pa.Table:
-        """The `videos` table, read once for all the stages of a run that find the same one."""
+    def videos_etag(self) -> str | None:
+        """What tells the `videos` table from one written later; None where there is none."""
         info = self.store.head(parquet_key("videos"))
-        if self._read is None or info is None or info.etag != self._read[0]:
-            self._read = (info.etag if info else None, self.metadata().videos)
+        return f"{info.etag} {info.size} {info.modified.isoformat()}" if info else None
+
+    def videos_table(self) -> pa.Table:
+        """The table of the latest rows alone, read once for all who find the same one.
+
+        Raises:
+            ClipfarmError: there is none yet, and what to do.
+        """
+        etag = self.videos_etag()
+        if self._read is None or etag is None or etag != self._read[0]:
+            content = self.store.get(parquet_key("videos"))
+            if content is None:
+                raise _no_metadata()
+            self._read = (etag, table_from_parquet("videos", content))
         return self._read[1]
 
     def videos(self, video_ids: list[str]) -> dict[str, Video]:
         """The latest metadata row of each of the videos that has one."""
-        table = self._videos_table()
-        chosen = table.filter(pc.is_in(table["video_id"], value_set=pa.array(video_ids, table["video_id"].type)))
-        return {video.video_id: video for video in videos_from_table(chosen)}
+        return {video.video_id: video for video in videos_from_table(select_videos(self.videos_table(), video_ids))}
+
+
+def _no_metadata() -> ClipfarmError:
+    return ClipfarmError(
+        "There is no metadata in the store yet.", hint="Run `clipfarm run`, or materialize video_metadata."
+    )
 
 
 class Platform(dg.ConfigurableResource[Workshop]):

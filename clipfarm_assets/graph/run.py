@@ -60,11 +60,11 @@ class Runner:
         """
         report_dead_runs(self._instance)
         self._read_metadata()
-        state = self._state()
-        if state.removable:
-            self._say(f"removing {len(state.removable)} videos")
-            self._execute(forget_videos.name, chunk_config(state.removable))
-        add_videos(self._instance, state.new)
+        agenda = self._state().agenda
+        if agenda.removable:
+            self._say(f"removing {len(agenda.removable)} videos")
+            self._execute(forget_videos.name, chunk_config(agenda.removable))
+        add_videos(self._instance, agenda.new)
         done: set[Work] = set()
         while work := [item for item in self._work(verify) if item not in done]:
             for chunk in chunks(work, self._workshop.settings.chunk_size):
@@ -81,12 +81,12 @@ class Runner:
 
     def _work(self, verify: bool) -> list[Work]:
         state = self._state()
-        due = state.work(STAGES)
+        due = list(state.agenda.work)
         if not verify:
             return due
         names = tuple(stage.name for stage in STAGES)
         finished = (v for v, of in state.verdicts.items() if all(verdict.finished for verdict in of.values()))
-        return due + [Work(v, names, is_retry=False) for v in finished if v not in state.in_flight]
+        return due + [Work(v, names, is_retry=False) for v in finished if v not in state.agenda.in_flight]
 
     def _state(self) -> State:
         return read_state(self._instance, self._workshop, STAGES)

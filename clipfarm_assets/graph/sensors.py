@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from clipfarm_assets.errors import MetadataFileError
+from clipfarm_assets.graph.agenda import Agenda
 from clipfarm_assets.graph.delta import chunks
-from clipfarm_assets.graph.events import newest_event_id
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
 from clipfarm_assets.graph.in_flight import end_hung_workers, report_dead_runs, stalled_until, unfinished_runs
 from clipfarm_assets.graph.jobs import chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
@@ -18,11 +18,12 @@ from clipfarm_assets.graph.metadata import changed_files, csv_change
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.removal import forget_videos
 from clipfarm_assets.graph.stages import STAGES
-from clipfarm_assets.graph.state import State, read_state
 from clipfarm_assets.graph.videos import videos
+from clipfarm_assets.graph.warm import WarmAgenda
 
 _STALLED_PAUSE_SEC = 300.0
 _LONGEST_WAIT_SEC = 1800.0
+AGENDA = WarmAgenda()  # ticks are evaluated in one long-lived process of the code location
 
 
 @dataclass
@@ -34,6 +35,7 @@ class _Memory:
     event_id: int = -1
     next_due: float = 0.0
     since: float = 0.0
+    settled: bool = False  # all that was due at the last look has been asked for
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Memory":
@@ -86,35 +88,33 @@ def due_videos(context: dg.SensorEvaluationContext, platform: Platform) -> dg.Se
     report_dead_runs(instance)
     end_hung_workers(instance, workshop.settings.run_timeout_sec)
     memory = _Memory.read(context.cursor)
-    event_id = newest_event_id(instance)
-    if event_id == memory.event_id and not 0 < memory.next_due <= _now():
+    if memory.settled and not 0 < memory.next_due <= _now() and AGENDA.is_quiet(instance, workshop.settings):
         return dg.SensorResult(skip_reason="Nothing has happened since the last look.")
-    if workshop.tables() is None:
+    if workshop.videos_etag() is None:
         return dg.SensorResult(skip_reason="video_metadata has not been materialized yet.")
-    state = read_state(instance, workshop, STAGES)
-    due_at = state.next_due()
-    memory = _Memory(event_id=event_id, next_due=due_at.timestamp() if due_at else 0.0)
+    agenda = AGENDA.look(instance, workshop, STAGES)
+    memory = _Memory(settled=True, next_due=agenda.next_due.timestamp() if agenda.next_due else 0.0)
     stall = stalled_until(instance, process_videos.name, workshop.settings.retry_pause_sec)
     if stall is not None and stall[0] > _now():
         memory.next_due = stall[0]
         when = datetime.fromtimestamp(stall[0], UTC).isoformat(timespec="seconds")
         reason = f"The last run was stopped by {stall[1]}; the next is asked for at {when}."
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
-    requests = list(_requests(state, workshop, len(unfinished_runs(instance))))
+    requests = list(_requests(agenda, workshop, len(unfinished_runs(instance))))
     if not requests:
-        reason = f"Nothing is due; {len(state.in_flight)} videos are in flight."
+        reason = f"Nothing is due; {len(agenda.in_flight)} videos are in flight."
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
-    memory.event_id = -1  # what did not fit into this tick is seen by the next
-    new = [videos.build_add_request(state.new)] if state.new else []
+    memory.settled = False  # what did not fit into this tick is seen by the next
+    new = [videos.build_add_request(agenda.new)] if agenda.new else []
     return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=new, cursor=memory.write())
 
 
-def _requests(state: State, workshop: Workshop, unfinished: int) -> Iterable[dg.RunRequest]:
+def _requests(agenda: Agenda, workshop: Workshop, unfinished: int) -> Iterable[dg.RunRequest]:
     settings = workshop.settings
-    if state.removable:
-        yield dg.RunRequest(job_name=forget_videos.name, run_config=chunk_config(state.removable))
+    if agenda.removable:
+        yield dg.RunRequest(job_name=forget_videos.name, run_config=chunk_config(agenda.removable))
     room = settings.max_chunks_per_tick - unfinished
-    for number, work in enumerate(chunks(state.work(STAGES), settings.chunk_size)):
+    for number, work in enumerate(chunks(agenda.work, settings.chunk_size)):
         if number >= room:
             return
         yield chunk_request(work)

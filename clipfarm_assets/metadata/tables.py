@@ -92,10 +92,11 @@ def tables_from_parquet(contents: Mapping[str, bytes]) -> MetadataTables:
 
     Raises KeyError where a key is not given, and MetadataFileError where its content is not that table.
     """
-    return MetadataTables(**{name: _from_parquet(name, contents[parquet_key(name)]) for name in _SCHEMAS})
+    return MetadataTables(**{name: table_from_parquet(name, contents[parquet_key(name)]) for name in _SCHEMAS})
 
 
-def _from_parquet(name: str, content: bytes) -> pa.Table:
+def table_from_parquet(name: str, content: bytes) -> pa.Table:
+    """One of the tables; MetadataFileError where the content is not that table."""
     hint = "Remove it; it is made again from the metadata CSV."
     try:
         table = pq.read_table(pa.BufferReader(content))
@@ -116,6 +117,27 @@ def data_version(tables: MetadataTables, names: Collection[str]) -> str:
             plain = pc.cast(column, pa.int64()) if column.type == TIME else column
             digest.update(json.dumps(plain.to_pylist(), separators=(",", ":")).encode())
     return digest.hexdigest()
+
+
+def changed_videos(before: pa.Table, after: pa.Table, names: Collection[str]) -> set[str]:
+    """The ids of the rows of ``videos`` that came, went, or have another value in one of the named columns."""
+    old, new = before["video_id"], after["video_id"]
+    there = pc.index_in(new, value_set=old.combine_chunks())
+    came = pc.is_null(there)
+    went = pc.invert(pc.is_in(old, value_set=new.combine_chunks()))
+    kept, places = after.filter(pc.invert(came)), pc.drop_null(there)
+    differs = pa.chunked_array([pa.repeat(pa.scalar(False), kept.num_rows)])
+    for name in names:
+        left, right = before[name].take(places), kept[name]
+        unlike = pc.fill_null(pc.not_equal(left, right), False)  # null where either is null
+        differs = pc.or_(differs, pc.or_(unlike, pc.not_equal(pc.is_null(left), pc.is_null(right))))
+    ids = (new.filter(came), old.filter(went), kept["video_id"].filter(differs))
+    return {video_id for column in ids for video_id in column.to_pylist()}
+
+
+def select_videos(table: pa.Table, video_ids: Collection[str]) -> pa.Table:
+    """The rows of the named videos."""
+    return table.filter(pc.is_in(table["video_id"], value_set=pa.array(list(video_ids), table["video_id"].type)))
 
 
 def videos_from_table(table: pa.Table) -> Iterator[Video]:

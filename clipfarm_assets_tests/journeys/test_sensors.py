@@ -104,7 +104,7 @@ def test_a_tick_at_which_nothing_moved_reads_neither_the_store_nor_the_events(
     def refuse(*_: object) -> None:
         raise AssertionError("A tick at which nothing moved looks at everything.")
 
-    monkeypatch.setattr(sensors, "read_state", refuse)
+    monkeypatch.setattr(sensors.AGENDA, "look", refuse)
     assert "Nothing has happened" in graph.tick("due_videos").skipped
 
 

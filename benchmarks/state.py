@@ -1,0 +1,207 @@
+"""What it costs to know where everything stands: ticks of the sensors, a cold start, and the ledger.
+
+An instance of ``CLIPFARM_BENCHMARK_VIDEOS`` videos (100,000 by default) in seven stages, on SQLite with a local store,
+is built once through the product's own parser and grouped writer and kept in the temp folder: each video was said to
+be in work in each stage and then came out of it; one of a hundred failed. Rows are wall seconds of one process on this
+machine, the median of several looks where a look leaves nothing behind.
+"""
+
+import csv
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import dagster as dg
+
+from clipfarm_assets.definitions import build
+from clipfarm_assets.graph.events import EventGroup
+from clipfarm_assets.graph.outcome import Outcome
+from clipfarm_assets.graph.platform import Workshop
+from clipfarm_assets.graph.presentation import outcome_metadata
+from clipfarm_assets.graph.raw import RAW_VIDEO
+from clipfarm_assets.graph.stage import Stage
+from clipfarm_assets.graph.stages import STAGES
+from clipfarm_assets.metadata.rows import Video
+from clipfarm_assets.metadata.tables import videos_from_table
+from clipfarm_assets.settings import load_settings
+from clipfarm_assets.statuses import Status
+from clipfarm_assets.store.artifacts import content_sha256
+
+N = int(os.environ.get("CLIPFARM_BENCHMARK_VIDEOS", "100000"))
+SEVEN = (*STAGES, replace(RAW_VIDEO, name="seventh", artifact="clipfarm/seventh/{video_id}.json", fields=("title",)))
+_PROJECT = Path(__file__).parents[1]
+_RUN_OF = 500  # booked through the product's writer; the rest are copies with other ids and hashes
+_COLUMNS = ("video_id", "url", "title", "description", "query", "captured_at", "view_count", "language", "team")
+
+
+def _row(number: int) -> dict[str, object]:
+    name = f"v{number:07}"
+    return dict(
+        zip(
+            _COLUMNS,
+            (
+                name, f"{name}.mp4", f"Title {number}", "Some words that describe it. " * 4, "tests",
+                "2026-01-01T00:00:00Z", number, "en", "default",
+            ),
+            strict=True,
+        )
+    )  # fmt: skip
+
+
+@contextmanager
+def _entered(folder: Path) -> Iterator[dg.DagsterInstance]:
+    """The deployment in ``folder``, with the environment that makes it this process's."""
+    env = {
+        "DAGSTER_HOME": str(folder / "home"),
+        "CLIPFARM_DAGSTER_STORAGE": str(folder / "home" / "storage"),
+        "CLIPFARM_METADATA": str(folder / "data" / "metadata.csv"),
+        "CLIPFARM_STORE": (folder / "store").as_uri(),
+        "CLIPFARM_PROFILE": "stand-in",
+        "CLIPFARM_MODEL_DIR": str(folder / "models"),
+        "CLIPFARM_DEVICE": "cpu",
+        "HF_HUB_OFFLINE": "1",
+    }
+    with mock.patch.dict(os.environ, env), dg.DagsterInstance.from_config(str(folder / "home")) as instance:
+        yield instance
+
+
+def _deployment() -> Path:
+    """The folder of the instance, built where it is not there yet."""
+    folder = Path(tempfile.gettempdir()) / f"clipfarm-benchmark-state-{N}"
+    if (folder / "built").exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "data").mkdir(parents=True)
+    (folder / "home").mkdir()
+    shutil.copy(_PROJECT / "dagster.yaml", folder / "home")
+    with (folder / "data" / "metadata.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(_row(number) for number in range(N))
+    for number in range(N):
+        (folder / "data" / f"v{number:07}.mp4").touch()
+    started = time.monotonic()
+    with _entered(folder) as instance:
+        _read_metadata(instance)
+        _book_everything(instance)
+    (folder / "built").write_text(f"{time.monotonic() - started:.0f} s\n")
+    return folder
+
+
+def _read_metadata(instance: dg.DagsterInstance) -> None:
+    job = build(load_settings()).resolve_job_def("read_metadata")
+    assert job.execute_in_process(instance=instance).success
+
+
+def _book_everything(instance: dg.DagsterInstance) -> None:
+    """Books the first videos through the product's writer, and all others as copies of those rows."""
+    workshop = Workshop(load_settings())
+    videos = list(videos_from_table(workshop.metadata().videos))
+    run = dg.DagsterRun("process_videos", status=dg.DagsterRunStatus.SUCCESS)
+    instance.add_run(run)
+    versions = _data_versions(videos[:_RUN_OF])
+    hashes = [_hashes(videos[first : first + _RUN_OF], workshop) for first in range(0, len(videos), _RUN_OF)]
+    for stage in SEVEN:
+        _book(instance, run, stage, workshop, videos[:_RUN_OF], versions)
+    index = Path(os.environ["CLIPFARM_DAGSTER_STORAGE"]) / "history" / "runs" / "index.db"
+    with sqlite3.connect(index) as log:
+        log.execute("PRAGMA synchronous = OFF")
+        _copy(log, run.run_id, hashes)
+
+
+def _data_versions(videos: Sequence[Video]) -> dict[str, dict[str, str]]:
+    """What each stage made of each video: nothing of one in a hundred."""
+    return {
+        video.video_id: {stage.name: content_sha256(f"{stage.name} of {video.video_id}".encode()) for stage in SEVEN}
+        for video in videos
+    }
+
+
+def _hashes(videos: Sequence[Video], workshop: Workshop) -> list[str]:
+    """Everything by which one video's events differ from another's, in an order that is the same for all."""
+    made = _data_versions(videos)
+    per_video = (
+        [v.video_id, *made[v.video_id].values(), *(s.source_hash(v, made[v.video_id]) for s in SEVEN)] for v in videos
+    )
+    return [text for texts in per_video for text in texts]
+
+
+def _copy(log: sqlite3.Connection, run_id: str, hashes: Sequence[Sequence[str]]) -> None:
+    columns = "run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition"
+    events = log.execute(f"SELECT id, {columns} FROM event_logs WHERE run_id = ? ORDER BY id", [run_id]).fetchall()
+    ids = [event[0] for event in events]
+    tags = log.execute(
+        "SELECT event_id, asset_key, key, value, event_timestamp FROM asset_event_tags WHERE event_id >= ?", ids[:1]
+    ).fetchall()
+    pattern = re.compile(r"v\d{7}|[0-9a-f]{64}")
+    for number, texts in enumerate(hashes[1:], 1):
+        others = dict(zip(hashes[0], texts, strict=False))
+
+        def copy(text: str, others: dict[str, str] = others) -> str:
+            return pattern.sub(lambda found: others.get(found[0], found[0]), text)
+
+        last = f"v{number * _RUN_OF + len(texts) // 15 - 1:07}"
+        offset = number * (ids[-1] - ids[0] + 1)
+        kept = {event[0] for event in events if copy(event[-1]) <= last}
+        log.executemany(
+            f"INSERT INTO event_logs (id, {columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            ((e[0] + offset, e[1], copy(e[2]), *e[3:7], copy(e[7])) for e in events if e[0] in kept),
+        )
+        log.executemany(
+            "INSERT INTO asset_event_tags (event_id, asset_key, key, value, event_timestamp) VALUES (?, ?, ?, ?, ?)",
+            ((t[0] + offset, *t[1:3], copy(t[3]), t[4]) for t in tags if t[0] in kept),
+        )
+
+
+def _book(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, stage: Stage, workshop: Workshop, videos: Sequence[Video],
+    made: dict[str, dict[str, str]],
+) -> None:  # fmt: skip
+    """One step over the videos, as it would leave its events: every hundredth video fails at its source."""
+    context = SimpleNamespace(instance=instance, run=run, op_handle=stage.name)
+    group, versions = EventGroup(context, stage.name), stage.versions(workshop.settings, lambda: workshop.models)  # type: ignore[arg-type]
+    videos = [video for video in videos if not (stage.upstream and _fails(video))]
+    group.started(video.video_id for video in videos)
+    for video in videos:
+        failed, of_video = _fails(video) and not stage.upstream, made[video.video_id]
+        outcome = Outcome(
+            Status.UNSUPPORTED_MEDIA if failed else Status.SUCCESS, stage.source_hash(video, of_video), versions,
+            datetime.now(UTC).isoformat(timespec="microseconds"), run.run_id, store_id=workshop.store_id,
+            error="Invalid data found when processing input: 'v.mp4'" if failed else None, retry_count=int(failed),
+            data_version=None if failed else of_video[stage.name], duration_sec=0.123,
+            artifact_key=None if failed else stage.key(video.video_id), etag="1a2b3c-6543210-12c",
+            embedding_dim=768 if stage.model and not failed else None,
+        )  # fmt: skip
+        metadata = outcome_metadata(outcome, {"width": 1280, "height": 720, "seconds": 12.5}, workshop.store)
+        if failed:
+            group.observed(dg.AssetObservation(stage.name, partition=video.video_id, metadata=metadata), outcome)
+            continue
+        tags = {
+            "dagster/code_version": stage.code_version,
+            "dagster/data_version": of_video[stage.name],
+            "dagster/data_version_is_user_provided": "true",
+        }
+        for parent in stage.upstream:
+            tags[f"dagster/input_data_version/{parent.name}"] = of_video[parent.name]
+            tags[f"dagster/input_event_pointer/{parent.name}"] = "123456"
+        event = dg.AssetMaterialization(stage.name, partition=video.video_id, metadata=metadata, tags=tags)
+        group.materialized(event, outcome)
+    group.flush()
+
+
+def _fails(video: Video) -> bool:
+    return int(video.video_id[1:]) % 100 == 50
+
+
+if __name__ == "__main__":
+    print(_deployment())

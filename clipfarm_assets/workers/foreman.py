@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -83,15 +82,15 @@ class _Shift:
         os.environ.clear()
         os.environ.update(job.environment, **ONE_THREAD)
         os.chdir(job.folder)
-        tempfile.tempdir = None
-        self._folder = Path(tempfile.mkdtemp(prefix="clipfarm-"))
+        tempfile.tempdir = str(job.temporary)
+        self._folder = job.temporary
 
     def run(self) -> None:
         try:
             self._make: Callable[[Any], object] = loaded(self._prepare)()
             gc.collect()
             gc.freeze()  # so that a worker's collector does not copy what it shares with the others
-            self._answers.send(Answer(PREPARED, 0.0, False, pickle.dumps(self._folder)))
+            self._answers.send(Answer(PREPARED, 0.0, False, pickle.dumps(None)))
             while self._step():
                 pass
         except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -4,6 +4,7 @@ import pickle
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 PREPARED = -1  # the ``number`` of the answer that says whether the work can begin
@@ -30,11 +31,13 @@ class Job:
 
     Attributes:
         prepare: pickled; called once by the foreman, it returns the function that each worker calls with an item.
+        temporary: a folder for the temporary files of the work; gone when the job is.
         environment, folder: those of the parent when the job began.
     """
 
     prepare: bytes
     limits: Limits
+    temporary: Path
     environment: Mapping[str, str]
     folder: str
 

@@ -7,13 +7,14 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from clipfarm_assets.errors import ClipfarmError, VideoError
 from clipfarm_assets.workers.foreman import ONE_THREAD
@@ -50,9 +51,9 @@ def in_workers(
             ``VideoError``.
         WorkersLost: the process that the workers come from has died.
     """
-    foreman = _take()
+    foreman, folder = _take(), Path(tempfile.mkdtemp(prefix="clipfarm-"))
     try:
-        folder = foreman.begin(prepare, limits)
+        foreman.begin(Job(pickle.dumps(prepare), limits, folder, dict(os.environ), str(Path.cwd())))
         under_way: dict[int, T] = {}
         numbered = enumerate(items)
         while True:
@@ -66,10 +67,12 @@ def in_workers(
             yield under_way.pop(answer.number), loaded(answer.content), answer.seconds
             shutil.rmtree(folder / str(answer.number), ignore_errors=True)
         foreman.send(None)
+        _idle.append(foreman)
     except BaseException:
         foreman.close()
         raise
-    _idle.append(foreman)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Foreman:
@@ -89,13 +92,10 @@ class _Foreman:
         self._heard: SimpleQueue[Answer | None] = SimpleQueue()
         Thread(target=_listen, args=(self._answers, self._heard), daemon=True).start()
 
-    def begin(self, prepare: Callable[[], Callable[[Any], object]], limits: Limits) -> Path:
-        """Starts a job; returns the folder of the workers' temporary files, one folder an item."""
-        self.send(Job(pickle.dumps(prepare), limits, dict(os.environ), str(Path.cwd())))
-        answer = self.answer()
-        assert answer.number == PREPARED
-        folder: Path = loaded(answer.content)
-        return folder
+    def begin(self, job: Job) -> None:
+        """Starts a job, and waits until it is prepared."""
+        self.send(job)
+        assert self.answer().number == PREPARED
 
     def send(self, message: Job | Task | None) -> None:
         try:

@@ -172,9 +172,7 @@ class SqlWriter:
             tags = [tag for (entry, note), row, id_ in tagged for tag in self._tags(entry, note, row, id_)]
             if tags:
                 connection.execute(AssetEventTagsTable.insert(), tags)
-            kinds = ((row["asset_key"], row["dagster_event_type"]) for row in rows)
-            newest = {kind: (entry, id_) for kind, (entry, _), id_ in zip(kinds, entries, ids, strict=True)}
-            for entry, event_id in newest.values():  # the asset's own row holds its newest event of each kind
+            for entry, event_id in _telling(zip((entry for entry, _ in entries), ids, strict=True)):
                 self._storage._store_asset_event(connection, entry, event_id)
         if isinstance(self._storage, SqliteEventLogStorage):  # a database a run beside the index over all of them
             with self._sqlite(self._storage, self._run_id) as connection:
@@ -205,6 +203,17 @@ class SqlWriter:
         noted = {OUTCOME: note} if note else {}
         for name, value in {**self._storage._tags_for_asset_event(entry), **noted}.items():
             yield {**same, "key": name, "value": value}
+
+
+def _telling(stored: Iterable[tuple[EventLogEntry, int]]) -> Iterable[tuple[EventLogEntry, int]]:
+    """Of each asset the newest materialization, else the newest event: what the asset's own row is to hold."""
+    newest: dict[dg.AssetKey | None, tuple[EventLogEntry, int]] = {}
+    for entry, event_id in stored:
+        event = entry.get_dagster_event()
+        before = newest.get(event.asset_key)
+        if event.is_step_materialization or before is None or not before[0].get_dagster_event().is_step_materialization:
+            newest[event.asset_key] = (entry, event_id)
+    return newest.values()
 
 
 def _inserted_ids(connection: Connection, rows: Sequence[Mapping[str, object]]) -> list[int]:

@@ -108,6 +108,7 @@ def fused_rows(store: ObjectStore, strategy: str) -> dict[str, dict[str, object]
     rows = read_manifest(store, strategy).to_pylist()
     parts = [info.key for info in store.list(f"clipfarm/fused/{strategy}/parts/")]
     tables = [pq.read_table(pa.BufferReader(store.get(key))) for key in parts]
+    assert all(table["video_id"].to_pylist() == sorted(table["video_id"].to_pylist()) for table in tables)
     vectors: dict[tuple[str, str], object] = {}
     for row in (row for table in tables for row in table.to_pylist()):
         assert (row["video_id"], row["fused_part"]) not in vectors

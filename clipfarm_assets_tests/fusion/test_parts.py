@@ -14,6 +14,7 @@ from clipfarm_assets.errors import StoreError
 from clipfarm_assets.fusion import build as build_module
 from clipfarm_assets.fusion import vectors
 from clipfarm_assets.fusion.build import FusionReport, build_fused
+from clipfarm_assets.fusion.fused_manifest import fused_key
 from clipfarm_assets.fusion.parts import ROWS_PER_PART, PartUnreadable, list_parts, may_move, rows_in, to_rewrite
 from clipfarm_assets.fusion.vectors import read_vectors
 from clipfarm_assets.fusion.verify import fused_problems
@@ -115,6 +116,16 @@ def test_what_a_dead_build_left_is_swept_when_it_is_a_day_old(corpus: Corpus) ->
         os.utime(corpus.store.location(key), (then, then))
     build(corpus)
     assert set(keys(corpus)) == {young} | used(corpus)
+
+
+def test_a_name_that_a_sweep_could_be_about_to_delete_is_not_used_again(corpus: Corpus) -> None:
+    corpus.add("a")
+    build(corpus)
+    left = used(corpus)
+    corpus.store.delete(fused_key("concat"))
+    build(corpus)
+    assert not left & used(corpus)
+    check_rows(corpus, "concat")
 
 
 @pytest.mark.parametrize("what", ["delete", "cut", "another"])

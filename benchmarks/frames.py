@@ -1,7 +1,7 @@
 """Sixteen exact frames of a video, against decoding all of it; and of two hours, against reading all of it.
 
-Compared are ``sample_frames`` and two full decodes to RGB (all frames kept; one in memory at a time) on 15 s of 1080p at
-30 frames a second with a key frame every 150, in three codecs; and the two indices of an MP4 (its tables, or every
+Compared are ``sample_frames`` and two full decodes to RGB (all frames kept; one in memory at a time) on 15 s of 1080p
+at 30 frames a second with a key frame every 150, in three codecs; and the two indices of an MP4 (its tables, or every
 packet read) on two hours of 720p with a key frame every 250. Every way must give the same pictures, to the bit. The
 files (1.7 GB) are made once, in the machine's folder for temporary files.
 """

@@ -1,5 +1,6 @@
 """Small media files, made with PyAV, each of one kind that is found in the wild."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -101,6 +102,9 @@ def make_video(
         out.mux(stream.encode(None))
         if audio is not None:
             _encode_sound(out, sound, audio, audio_start_sec)
+    if recipe.codec == "libsvtav1" and hasattr(os, "sched_setscheduler"):
+        # The encoder makes root's thread a real-time one, which would keep everything else off a core.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path
 
 

@@ -9,6 +9,7 @@ two frames. ``mean`` averages over all positions.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -114,8 +115,8 @@ class VideoEncoder:
         inputs: dict[str, Any] = {self.preprocessor.input_name: pixels}
         if self._loaded.model.config.model_type == "vjepa2":
             inputs["skip_predictor"] = True  # the predictor adds nothing to the encoder's states
-        in_bfloat16 = torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda"))
-        with torch.inference_mode(), in_bfloat16:
+        on_cuda = device.startswith("cuda")
+        with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16) if on_cuda else nullcontext():
             states = self._loaded.model(**inputs).last_hidden_state
             pooled = states[:, 0] if self._pooling == "first_token" else states.mean(1)
         return [l2_normalize(each) for each in pooled.float().cpu().numpy()]

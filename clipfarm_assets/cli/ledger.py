@@ -1,13 +1,16 @@
 """`clipfarm ledger`: where every video stands in every stage."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from clipfarm_assets.cli import home
 from clipfarm_assets.errors import ConfigurationError
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 _SHOWN = ("video_id", "stage", "status", "retry_count", "error")
 _SHOWN_WIDE = (*_SHOWN[:-1], "model_name", "duration", "processed_at", "error")
 _WIDE_COLUMNS = 160
+_READABLE_ERROR = 40  # columns
 
 
 def ledger(
@@ -76,14 +80,32 @@ def _check_names(stage: str | None, status: str | None) -> None:
 def _print(rows: "pa.Table") -> None:
     console = Console()
     shown = _SHOWN_WIDE if console.width >= _WIDE_COLUMNS else _SHOWN
-    table = Table(title=f"{rows.num_rows} rows", title_justify="left")
+    lines = [["" if row[name] is None else str(row[name]) for name in shown] for row in rows.select(shown).to_pylist()]
+    widths = [max(map(len, column)) for column in zip(shown, *lines, strict=True)]
+    if console.width - sum(width + 3 for width in widths[:-1]) >= min(widths[-1], _READABLE_ERROR):
+        _print_table(console, shown, lines)
+    else:
+        _print_lines(console, shown, lines, widths)
+
+
+def _print_table(console: Console, shown: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    table = Table(title=f"{len(lines)} rows", title_justify="left")
     for name in shown:
         table.add_column(name, no_wrap=name != "error")
-    for row in rows.select(shown).to_pylist():
-        table.add_row(
-            *("" if row[name] is None else escape(str(row[name])) for name in shown), style=_style(row["status"])
-        )
+    for line in lines:
+        table.add_row(*map(escape, line), style=_style(line[shown.index("status")]))
     console.print(table)
+
+
+def _print_lines(console: Console, shown: Sequence[str], lines: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+    """Each error below its row, over the whole width: a column of its own would break it at every word."""
+    console.print(f"{len(lines)} rows", style="italic")
+    for line in (shown, *lines):
+        style = "bold" if line is shown else _style(line[shown.index("status")])
+        cells = (cell.ljust(width) for cell, width in zip(line[:-1], widths[:-1], strict=True))
+        console.print(escape("  ".join(cells).rstrip()), style=style, highlight=False, soft_wrap=True)
+        if line is not shown and line[-1]:
+            console.print(Padding(Text(line[-1]), (0, 0, 0, 4), expand=False), style=style)
 
 
 def _style(status: str) -> str:

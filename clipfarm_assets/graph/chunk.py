@@ -132,7 +132,8 @@ class _Step:
             self._count("already there")
         for item, error in work.refused:
             failures[item.video.video_id] = self._refuse(item, error)
-        todo = [item for item in work.todo if not self._has_killed_its_runs(item, failures)]
+        apart = "alone" if len(work.todo) == 1 else "suspects"
+        todo = [item for item in work.todo if not self._has_killed_its_runs(item, failures, apart)]
         self.events.flush()
         if todo:
             self._make(todo, make, failures)
@@ -168,12 +169,19 @@ class _Step:
             quick = time.monotonic() - since < _QUICK_SEC and not self.suspects
             size = min(2 * size, _MOST_STARTED_TOGETHER) if quick else _STARTED_TOGETHER
 
-    def _has_killed_its_runs(self, item: Item, failures: dict[str, Outcome]) -> bool:
-        """Counts a try where the last process that worked on the video died; True where that was the last one."""
-        if not self._seen.get(item.video.video_id, NO_EVENTS).died:
+    def _has_killed_its_runs(self, item: Item, failures: dict[str, Outcome], apart: str) -> bool:
+        """Notes that the last process that worked on the video died; True where that was the last of its tries.
+
+        The death of a process says little about one of several videos in work: it costs a try only where the video was
+        alone. In company it sends the video apart.
+        """
+        seen = self._seen.get(item.video.video_id, NO_EVENTS)
+        if not seen.died:
             return False
         self.suspects += 1
-        outcome = self._refuse(item, ProcessDied("The process died while it worked on this video."))
+        alone = seen.outcome is not None and seen.outcome.apart == "alone"
+        error = ProcessDied("The process died while it worked on this video.")
+        outcome = self._refuse(item, error, costs_try=alone, apart=apart)
         if outcome.status is Status.FAIL_EXHAUSTED:
             failures[item.video.video_id] = outcome
         return outcome.status is Status.FAIL_EXHAUSTED
@@ -280,18 +288,21 @@ class _Step:
         )
         self.events.materialized(event, outcome)
 
-    def _refuse(self, item: Item, error: VideoError, seconds: float = 0.0) -> Outcome:
+    def _refuse(
+        self, item: Item, error: VideoError, seconds: float = 0.0, *, costs_try: bool | None = None, apart: str = ""
+    ) -> Outcome:
         """Records a failure; the last of the tries exhausts them."""
-        tries = self._tries(item) + error.status.meaning.costs_try
+        costs_try = error.status.meaning.costs_try if costs_try is None else costs_try
+        tries = self._tries(item) + costs_try
         status, text = error.status, str(error)[:_ERROR_LENGTH]
-        if not status.meaning.terminal and status.meaning.costs_try and tries >= self.workshop.settings.max_tries:
+        if not status.meaning.terminal and costs_try and tries >= self.workshop.settings.max_tries:
             status, text = Status.FAIL_EXHAUSTED, f"{status}: {text}"
         self._count(status)
         if self.logged < _LOGGED_FAILURES:  # a line of Dagster's log costs ten times the observation
             self.context.log.warning(f"{self.stage.name}: {item.video.video_id}: {status}: {text}")
             self.logged += 1
         wait = error.retry_after_sec if isinstance(error, RateLimited) else 0.0
-        return self._observe(item, status, text, tries, seconds, wait)
+        return self._observe(item, status, text, tries, seconds, wait, apart)
 
     def _tries(self, item: Item) -> int:
         """Tries that failed with this input before this step."""
@@ -300,13 +311,20 @@ class _Step:
         return before.retry_count if before is not None and again else 0
 
     def _observe(
-        self, item: Item, status: Status, text: str, tries: int = 0, seconds: float = 0.0, wait: float = 0.0
+        self,
+        item: Item,
+        status: Status,
+        text: str,
+        tries: int = 0,
+        seconds: float = 0.0,
+        wait: float = 0.0,
+        apart: str = "",
     ) -> Outcome:
         outcome = Outcome(
             status=status, source_hash=item.source_hash, versions=self.versions,
             processed_at=datetime.now(UTC).isoformat(timespec="microseconds"), run_id=self.context.run.run_id,
             store_id=self.workshop.store_id, error=text, retry_count=tries, retry_after_sec=wait,
-            duration_sec=round(seconds, 3),
+            duration_sec=round(seconds, 3), apart=apart,
         )  # fmt: skip
         self._seen[item.video.video_id] = replace(
             self._seen.get(item.video.video_id, NO_EVENTS), outcome=outcome, started_id=0

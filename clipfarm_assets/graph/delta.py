@@ -54,7 +54,8 @@ class Work:
 
     Attributes:
         is_retry: something of it has failed before.
-        apart: it may have killed a process. After the first death it runs among other suspects, after another alone.
+        apart: a process died while it was in work. After the first death it runs among other suspects, after another
+            alone; only a death of its own is a try.
     """
 
     video_id: str
@@ -134,7 +135,7 @@ def work_of(video_id: str, stages: Sequence[Stage], verdicts: Mapping[str, Verdi
     ordered = tuple(stage.name for stage in stages if stage.name in taken)
     suspects = [verdicts[name].outcome for name in taken if verdicts[name].suspect]
     apart = "suspects" if suspects else ""
-    if any(outcome is not None and outcome.retry_count for outcome in suspects):
+    if any(outcome is not None and outcome.apart for outcome in suspects):
         apart = video_id
     return Work(video_id, ordered, retried, apart)
 

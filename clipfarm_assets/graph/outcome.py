@@ -21,6 +21,8 @@ class Outcome(NamedTuple):
         retry_count: tries that failed with this input so far.
         retry_after_sec: how long the source asked to wait, 0 where it did not say.
         duration_sec: wall seconds that the stage spent on the video.
+        apart: of a death that a step has noted before it tries again, how it does: among other ``suspects``, or
+            ``alone``.
     """
 
     status: Status
@@ -37,6 +39,7 @@ class Outcome(NamedTuple):
     retry_after_sec: float = 0.0
     duration_sec: float = 0.0
     store_id: str = ""
+    apart: str = ""
 
     def same_input(self, source_hash: str, versions: Versions) -> bool:
         """Whether the outcome speaks of this input, made by this code and model."""
@@ -44,7 +47,10 @@ class Outcome(NamedTuple):
 
     def to_fields(self) -> dict[str, Any]:
         """Plain JSON values by name."""
-        return {**self._asdict(), "status": self.status.value, "versions": dict(vars(self.versions))}
+        fields = {**self._asdict(), "status": self.status.value, "versions": dict(vars(self.versions))}
+        if not self.apart:
+            del fields["apart"]  # nearly always
+        return fields
 
     def to_json(self) -> str:
         return json.dumps(self.to_fields(), separators=(",", ":"), ensure_ascii=False)
@@ -52,18 +58,21 @@ class Outcome(NamedTuple):
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "Outcome":
         """The outcome that ``to_fields`` gave; fields that this version does not know are left out."""
-        status, versions = _STATUSES[fields["status"]], _versions(*_parts_of_versions(fields["versions"]))
+        status = _STATUSES[fields["status"]]
         try:
-            return cls(status, fields["source_hash"], versions, *_after_versions(fields))
+            versions = _versions(*_parts_of_versions(fields["versions"]))
+            return cls._make(
+                (status, fields["source_hash"], versions, *_after_versions(fields), fields.get("apart", ""))
+            )
         except KeyError:  # written before some field came
-            plain = {name: fields[name] for name in cls._fields if name in fields}
-            return cls(**{**plain, "status": status, "versions": versions})
+            known = {name: fields[name] for name in cls._fields if name in fields}
+            return cls(**{**known, "status": status, "versions": Versions(**fields["versions"])})
 
 
 _STATUSES = {status.value: status for status in Status}
 _parts_of_versions = itemgetter("code_version", "model_name", "model_version", "preprocess_version")
 _versions = lru_cache(maxsize=1024)(Versions)  # few of them stand behind very many outcomes
-_after_versions = itemgetter(*Outcome._fields[Outcome._fields.index("versions") + 1 :])
+_after_versions = itemgetter(*Outcome._fields[Outcome._fields.index("versions") + 1 : -1])
 
 
 def outcomes_from_json(texts: Sequence[str]) -> list[Outcome]:

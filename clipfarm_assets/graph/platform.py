@@ -132,10 +132,10 @@ class Workshop:
         """The table of the latest rows alone, read once for all who find the same one.
 
         Raises:
-            ClipfarmError: there is none yet, and what to do.
+            ClipfarmError: there is none, and what to do.
         """
         etag = self.videos_etag()
-        if self._read is None or etag is None or etag != self._read[0]:
+        if self._read is None or self._read[0] != etag:
             content = self.store.get(parquet_key("videos"))
             if content is None:
                 raise _no_metadata()

@@ -5,6 +5,7 @@ models, settings, store or instance are others, the clock went back, or the log 
 is what it leaves to be done, which is nothing for most: its events are read again when they are needed.
 """
 
+import gc
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -153,3 +154,4 @@ def _judge_again(kept: _Kept, instance: dg.DagsterInstance, video_ids: Collectio
             _, left = judge(video, kept.stages, events, kept.rule)
             if left != NOTHING:
                 kept.left[video.video_id] = left
+        gc.collect(0)  # what queries leave in cycles, which nobody collects meanwhile

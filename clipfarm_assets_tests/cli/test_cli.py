@@ -160,6 +160,19 @@ def test_the_ledger_shows_brackets_as_they_are(capsys: pytest.CaptureFixture[str
     assert "[/bad] x" in out
 
 
+def test_a_narrow_terminal_shows_each_error_below_its_row_and_breaks_it_at_its_edge(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = "unsupported_media: [Errno 1094995529] Invalid data found when processing input: 'source.mp4'"
+    monkeypatch.setenv("COLUMNS", "80")
+    ledger._print(pa.Table.from_pylist([rows(1).to_pylist()[0] | {"video_id": "a-rather-long-id", "error": error}]))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["video_id", "stage", "status", "retry_count"]
+    assert lines[2].split() == ["a-rather-long-id", "raw_video", "fail", "1"]
+    assert len(lines) == 5
+    assert " ".join(line.strip() for line in lines[3:]) == error
+
+
 @pytest.mark.parametrize(("count", "shown"), [(20, 20), (23, 20)])
 def test_a_run_shows_twenty_errors_and_counts_the_rest(count: int, shown: int) -> None:
     console = Console(file=io.StringIO(), width=300)

@@ -151,7 +151,7 @@ def test_what_a_dead_step_was_at_work_on_runs_among_suspects_and_after_another_d
     assert world.verdicts()["raw_audio"].suspect
     work = work_of("v1", STAGES, world.verdicts())
     assert work == Work("v1", ("raw_audio", "audio_embedding"), is_retry=False, apart="suspects")
-    outcome = seen.outcome._replace(status=Status.FAIL, retry_count=1)
+    outcome = seen.outcome._replace(status=Status.FAIL, apart="suspects")
     world.events["raw_audio"]["v1"] = replace(seen, outcome=outcome, planned_id=11, started_id=11)
     again = work_of("v1", STAGES, world.verdicts())
     assert again is not None

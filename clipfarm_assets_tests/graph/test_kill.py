@@ -9,16 +9,20 @@ import time
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import numpy as np
 import pytest
 from dagster_aws.s3 import S3Resource
 
+from clipfarm_assets.graph import raw
+from clipfarm_assets.graph.events import EventGroup
 from clipfarm_assets.graph.in_flight import report_dead_runs, unfinished_runs, videos_in_flight
 from clipfarm_assets.graph.jobs import process_videos
 from clipfarm_assets.graph.ledger import count_by_stage, ledger_table
 from clipfarm_assets.graph.platform import Platform
+from clipfarm_assets.graph.raw import RAW_VIDEO
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.store.artifacts import Identity, content_sha256
 from clipfarm_assets_tests.graph.conftest import NewDeployment
@@ -106,7 +110,6 @@ def test_runs_killed_at_random_moments_lose_nothing_and_do_nothing_twice(deploym
     for number in range(N_VIDEOS):
         deployment.add(f"v{number:02}", number % 3)
     deployment.write_csv()
-    deployment.set("CLIPFARM_MAX_TRIES", 10)  # the same video may be at work in several of the killed runs
     drawn = random.Random(seed)
     moments = sorted(drawn.sample(range(2, N_VIDEOS * len(STAGES) - 2), N_KILLS))
     store, command = deployment.folder / "store", [str(Path(sys.executable).parent / "clipfarm"), "run"]
@@ -140,6 +143,89 @@ def test_runs_killed_at_random_moments_lose_nothing_and_do_nothing_twice(deploym
     )
     again = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SEC, check=False)
     assert f"Nothing to do: {N_VIDEOS} videos are finished." in again.stdout
+
+
+KILLED_BY = """
+from clipfarm_assets.graph import raw
+fetch = raw.fetch_videos
+def fetch_and_die(items, sources):
+    def watched():
+        for item in items:
+            if item.video.video_id in {videos}:
+                os.kill(os.getpid(), 9)
+            yield item
+    return fetch(watched(), sources)
+raw.fetch_videos = fetch_and_die
+"""
+
+
+def run_in_a_process(videos_that_kill: set[str]) -> int:
+    """One `clipfarm run` that is killed as soon as one of the videos is in work; its exit code."""
+    fault = KILLED_BY.format(videos=sorted(videos_that_kill))
+    done = subprocess.run(
+        [sys.executable, "-c", RUN.format(fault=fault)], capture_output=True, timeout=TIMEOUT_SEC, check=False
+    )
+    assert done.returncode in (0, KILLED), done.stderr.decode()
+    return done.returncode
+
+
+@pytest.mark.slow
+def test_a_video_that_kills_its_process_each_time_ends_and_takes_nobody_along(deployment: Deployment) -> None:
+    for video_id in ("a", "poison", "z"):
+        deployment.add(video_id)
+    deployment.write_csv()
+    codes = []
+    while not codes or codes[-1] == KILLED:
+        codes.append(run_in_a_process({"poison"}))
+    assert codes == [KILLED] * 5 + [0]  # in company, among suspects, and three tries alone
+    row = deployment.ledger()["poison", "raw_video"]
+    assert (row["status"], row["retry_count"]) == ("fail_exhausted", 3)
+    assert "The process died" in row["error"]
+    assert deployment.statuses("a") == deployment.statuses("z") == expect()
+
+
+@pytest.mark.slow
+def test_a_healthy_video_survives_three_kills_in_a_row(deployment: Deployment) -> None:
+    for video_id in ("a", "b"):
+        deployment.add(video_id)
+    deployment.write_csv()
+    assert [run_in_a_process({"a", "b"}) for _ in range(3)] == [KILLED] * 3
+    deployment.run(fan_in=False)
+    assert deployment.statuses("a") == deployment.statuses("b") == expect()
+
+
+def test_a_death_costs_a_try_only_where_the_video_was_alone(deployment: Deployment) -> None:
+    for video_id in ("a", "b", "c"):
+        deployment.add(video_id)
+    deployment.read_metadata()
+    stage, run = RAW_VIDEO, deployment.instance.add_run(dg.DagsterRun("process_videos"))
+    deployment.instance.report_run_failed(run)
+
+    def dies_at(*video_ids: str) -> None:
+        context = SimpleNamespace(instance=deployment.instance, run=run, op_handle=stage.name)
+        EventGroup(context, stage.name).started(video_ids)  # type: ignore[arg-type]
+
+    def noted(*video_ids: str) -> list[tuple[str, str, int]]:
+        """What a step over these videos that dies again has noted of each."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(raw, "fetch_videos", lambda items, sources: iter(()))
+            deployment.materialize([stage.name], video_ids)
+        outcomes = [deployment.outcome(video_id, stage.name) for video_id in video_ids]
+        dies_at(*video_ids)
+        return [(o.status.value, o.apart, o.retry_count) for o in outcomes if o is not None]
+
+    dies_at("a", "b", "c")
+    assert noted("a", "b", "c") == [("fail", "suspects", 0)] * 3
+    assert [work.apart for work in deployment.state().agenda.work] == ["a", "b", "c"]
+    assert noted("a") == [("fail", "alone", 0)]
+    assert noted("a") == [("fail", "alone", 1)]
+    assert noted("a", "b") == [("fail", "suspects", 2), ("fail", "suspects", 0)]
+    assert noted("a", "b") == [("fail", "suspects", 2), ("fail", "suspects", 0)]
+    assert noted("a") == [("fail", "alone", 2)]
+    assert [status for status, *_ in noted("a")] == ["fail_exhausted"]
+    deployment.run(fan_in=False)
+    assert deployment.statuses("b") == deployment.statuses("c") == expect()
+    assert deployment.statuses("a")["raw_video"] == "fail_exhausted"
 
 
 @pytest.fixture

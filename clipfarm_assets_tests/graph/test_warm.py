@@ -17,7 +17,14 @@ import pytest
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import text
 
 from clipfarm_assets.graph import log_watch
@@ -173,9 +180,9 @@ class Looks(RuleBasedStateMachine):
             self.instance.report_run_canceled(run)
 
     @precondition(lambda self: self.runs)
-    @rule(number=st.integers(0, 100))
-    def a_run_is_deleted(self, number: int) -> None:
-        self.instance.delete_run(self.runs.pop(-1 - number % len(self.runs)).run_id)
+    @rule(first=st.booleans())
+    def a_run_is_deleted(self, first: bool) -> None:
+        self.instance.delete_run(self.runs.pop(0 if first else -1).run_id)
 
     @rule(at=STAGE)
     def an_asset_is_wiped(self, at: int) -> None:
@@ -188,23 +195,22 @@ class Looks(RuleBasedStateMachine):
         else:
             self.instance.add_dynamic_partitions("videos", [video])
 
-    @rule(seconds=st.sampled_from([1, PAUSE_SEC, 20 * PAUSE_SEC, -PAUSE_SEC]))
-    def the_clock_goes(self, seconds: int) -> None:
+    @rule(seconds=st.sampled_from([1, PAUSE_SEC, 20 * PAUSE_SEC]))
+    def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    @rule()
-    def the_code_changes(self) -> None:
-        self.code, self.unseen = 3 - self.code, True
-
-    @rule(pause=st.sampled_from([0, PAUSE_SEC]))
-    def the_settings_change(self, pause: int) -> None:
-        self.pause = pause
-
-    @rule()
-    def the_store_is_emptied(self) -> None:
-        shutil.rmtree(self.folder / self.store)
-        self.write_rows()
-        self.unseen = True
+    @rule(what=st.sampled_from(["code", "settings", "store", "clock"]))
+    def something_changes_for_all(self, what: str) -> None:
+        if what == "code":
+            self.code, self.unseen = 3 - self.code, True
+        elif what == "settings":
+            self.pause = PAUSE_SEC - self.pause
+        elif what == "clock":
+            self.now -= timedelta(seconds=PAUSE_SEC)
+        else:
+            shutil.rmtree(self.folder / self.store)
+            self.write_rows()
+            self.unseen = True
 
     @precondition(lambda self: not self.held)
     @rule(video=VIDEOS, at=STAGE, status=STATUSES)
@@ -246,7 +252,13 @@ class Looks(RuleBasedStateMachine):
         assert self.last == cold
 
 
-TestLooks = Looks.TestCase
-TestLooks.settings = settings(
-    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+LIMITS = settings(max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_both_say_the_same_whatever_happens() -> None:
+    run_state_machine_as_test(Looks, settings=LIMITS)
+
+
+@pytest.mark.slow
+def test_both_say_the_same_whatever_happens_for_long() -> None:
+    run_state_machine_as_test(Looks, settings=settings(LIMITS, max_examples=60, stateful_step_count=40))

@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' constraints.txt)
 WORKERS ?= 2
 
-.PHONY: run dev test slow check benchmark clean
+.PHONY: run dev test slow torture check benchmark clean
 
 run: $(STAMP) ## the whole graph on what data/ holds
 	@$(BIN)/clipfarm run
@@ -21,6 +21,9 @@ test: $(STAMP) check ## lint, types, layers and tests
 
 slow: $(STAMP) ## the journeys that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+torture: $(STAMP) ## kill -9 at random moments, and worse; ARGS: --moments, --seed, scenarios
+	$(BIN)/python -m clipfarm_assets_tests.torture $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -42,9 +42,11 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.statuses import Status
 from clipfarm_assets_tests.graph.deployment import PROJECT
 
-VIDEOS = st.sampled_from([f"v{number}" for number in range(5)])
-STAGE = st.integers(0, 2)
-STATUSES = st.sampled_from([Status.SUCCESS] * 3 + [Status.FAIL, Status.UNSUPPORTED_MEDIA, Status.RATE_LIMITED])
+IDS = ("v0", "v1", "v2")
+VIDEOS = st.sampled_from(IDS)
+STAGE = st.sampled_from([0, 0, 1, 2])  # most of what can happen happens to the first
+STATUSES = st.sampled_from([Status.SUCCESS, Status.FAIL, Status.SUCCESS, Status.UNSUPPORTED_MEDIA, Status.RATE_LIMITED])
+FITS = st.sampled_from([True, True, False])
 PAUSE_SEC = 60
 
 
@@ -81,7 +83,7 @@ class Looks(RuleBasedStateMachine):
         self.last: Agenda | None = None
         self.unseen = False  # what happened last shows by no sign of the log
         self.now = datetime(2026, 5, 1, tzinfo=UTC)
-        self.rows: dict[str, dict[str, str]] = {}
+        self.rows = {video: {"url": "0.mp4", "title": video, "removed": "", "view_count": "1"} for video in IDS}
         self.code, self.store, self.pause = 1, "store", PAUSE_SEC
         self.runs: list[dg.DagsterRun] = []
         self.held: list[tuple[str, dict[str, object]]] = []
@@ -126,7 +128,7 @@ class Looks(RuleBasedStateMachine):
 
     # what may happen
 
-    @rule(video=VIDEOS, url=st.integers(0, 1), views=st.integers(0, 2), removed=st.sampled_from(["", "", "true"]))
+    @rule(video=VIDEOS, url=st.integers(0, 1), views=st.integers(0, 2), removed=st.sampled_from(["", "", "", "true"]))
     def a_row_comes_or_changes(self, video: str, url: int, views: int, removed: str) -> None:
         self.rows[video] = {"url": f"{url}.mp4", "title": video, "removed": removed, "view_count": str(views)}
         self.write_rows()
@@ -136,7 +138,12 @@ class Looks(RuleBasedStateMachine):
         self.rows.pop(video, None)
         self.write_rows()
 
-    @rule(videos=st.lists(VIDEOS, min_size=1, unique=True), at=STAGE, status=STATUSES, fits=st.booleans())
+    @rule(
+        videos=st.lists(VIDEOS, min_size=1, unique=True),
+        at=STAGE,
+        status=STATUSES,
+        fits=st.sampled_from([True, True, False]),
+    )
     def a_step_books_outcomes(self, videos: Sequence[str], at: int, status: Status, fits: bool) -> None:
         stage, run_id = self.stages[at], self.run(videos)
         state, workshop = read_state(self.instance, self.workshop, self.stages, self.now), self.workshop

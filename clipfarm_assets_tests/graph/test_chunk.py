@@ -17,11 +17,11 @@ from clipfarm_assets_tests.graph.deployment import Deployment
 VIDEOS = [f"v{number:02}" for number in range(60)]
 
 
-def made_at_once(items: Iterable[Item], sources: object) -> Iterator[Result]:
+def made_at_once(items: Iterable[Item], *_: object) -> Iterator[Result]:
     return ((item, Made(item.video.video_id.encode())) for item in items)
 
 
-def failed_at_once(items: Iterable[Item], sources: object) -> Iterator[Result]:
+def failed_at_once(items: Iterable[Item], *_: object) -> Iterator[Result]:
     return ((item, SourceUnavailable("It is gone.")) for item in items)
 
 
@@ -69,9 +69,10 @@ def test_few_are_suspect_again_after_a_death(
     sixty: Deployment, groups: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunk, "_QUICK_SEC", 60.0)
-    dead = sixty.instance.add_run(dg.DagsterRun(job_name="process_videos", status=dg.DagsterRunStatus.FAILURE))
+    dead = sixty.instance.add_run(dg.DagsterRun(job_name="process_videos", status=dg.DagsterRunStatus.STARTED))
     step: Any = SimpleNamespace(instance=sixty.instance, run=dead, op_handle="raw_video")
     EventGroup(step, "raw_video").started(["v05"])
+    sixty.instance.report_run_failed(dead)
     groups.clear()
     assert sixty.materialize(["raw_video"], VIDEOS).success
     assert groups == [8] * 7 + [4]

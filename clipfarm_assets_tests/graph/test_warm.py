@@ -107,7 +107,7 @@ class Looks(RuleBasedStateMachine):
     def workshop(self) -> Workshop:
         return Workshop(Settings(_env_file=None, store=str(self.folder / self.store), retry_pause_sec=self.pause))
 
-    def run(self, videos: Sequence[str] = (), status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS) -> str:
+    def run(self, videos: Sequence[str] = (), status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> str:
         run = dg.DagsterRun("process_videos", run_config=chunk_config(list(videos)), status=status)
         self.runs.append(self.instance.add_run(run))
         return run.run_id

@@ -2,7 +2,7 @@
 
 Short real clips, the small stand-in model, the real stage. Resident memory of this process, the foreman and the
 workers, each less the pages of files, so that what they share counts several times and what leaks counts once. A list
-ten times as long must not need more.
+five times as long must not need more.
 """
 
 import tempfile

@@ -104,12 +104,11 @@ def changed_files(workshop: Workshop) -> list[str]:
 
     One that is not there now is no change: a disk that is not mounted must not take finished videos away.
     """
-    tables = workshop.tables()
-    if tables is None:
+    if workshop.videos_etag() is None:
         return []
-    changed = []
+    videos, changed = workshop.videos_table(), []
     for name, stamp in (("url", "url_fingerprint"), ("transcript_path", "transcript_fingerprint")):
-        pairs = zip(tables.videos[name].to_pylist(), tables.videos[stamp].to_pylist(), strict=True)
+        pairs = zip(videos[name].to_pylist(), videos[stamp].to_pylist(), strict=True)
         looks = ((name, before, fingerprint(name, workshop.base_folder)) for name, before in pairs if before)
         changed += [name for name, before, now in looks if now not in (before, MISSING)]
     return changed

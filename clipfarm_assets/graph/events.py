@@ -292,14 +292,16 @@ def _read_group(
         newest = newest.where(log.timestamp > wiped)
     of_each = newest.group_by(log.dagster_event_type, log.partition).subquery().c
     query = (
-        select(of_each.partition, of_each.kind, of_each.id, tags.value)
+        select(of_each.partition, of_each.kind, of_each.id, tags.value, tags.id)
         .outerjoin(AssetEventTagsTable, (tags.event_id == of_each.id) & (tags.key == OUTCOME))
-        .order_by(of_each.id, tags.id)  # SQLite gives the ids of deleted events again, whose tags it keeps: newest last
-    )
+    )  # fmt: skip
     rows = connection.execute(query).all()
-    texts = [value for _, kind, _, value in rows if kind != _PLANNED and value and value != _STARTED]
+    if len({event_id for _, _, event_id, _, _ in rows}) < len(rows):
+        # SQLite gives the ids of deleted events again, whose tags it keeps. Sorting all, always, there costs as much.
+        rows = sorted(rows, key=lambda row: (row[2], row[4] or 0))
+    texts = [value for _, kind, _, value, _ in rows if kind != _PLANNED and value and value != _STARTED]
     outcomes = iter(outcomes_from_json(texts))
-    for video_id, kind, event_id, value in rows:
+    for video_id, kind, event_id, value, _ in rows:
         seen = found.get(video_id)
         if seen is None:
             seen = found[video_id] = VideoEvents()
@@ -308,11 +310,11 @@ def _read_group(
 
 
 def _take(seen: VideoEvents, kind: str, event_id: int, outcome: Outcome | None, *, started: bool) -> None:
-    """Takes one more event, newer than those before, into account."""
+    """Takes one more event into account; of one kind the newest comes last."""
     if kind == _PLANNED:
         seen.planned_id, seen.started_id = event_id, event_id if started else 0
         return
-    if outcome is not None:
+    if outcome is not None and event_id >= seen.outcome_id:
         seen.outcome, seen.outcome_id = outcome, event_id
     if kind == _MATERIALIZED:
         seen.materialization_id = event_id

@@ -258,6 +258,30 @@ def test_a_wiped_asset_has_nothing_to_say_until_it_is_made_again(
     assert len(instance.fetch_materializations(KEY, limit=10).records) == 3
 
 
+def test_what_was_noted_of_deleted_events_says_nothing_of_those_that_get_their_ids(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def others(context: dg.AssetExecutionContext) -> None:
+        group = EventGroup(context, "raw_video")
+        group.observed(observation("d"), outcome("d", Status.FAIL))
+        group.materialized(materialization("c", " anew"), outcome("c", text=" anew"))
+        group.started(["a"])
+        group.materialized(materialization("b", " anew"), outcome("b", text=" anew"))
+        group.flush()
+
+    run_step(instance, by_group)
+    last = max(seen.outcome_id for seen in read_events(instance, "raw_video").values())
+    instance.wipe_assets([KEY])
+    instance.delete_run(instance.get_runs()[0].run_id)
+    run_step(instance, others)
+    found = read_events(instance, "raw_video")
+    assert max(seen.outcome_id for seen in found.values()) < last
+    assert found == publicly(monkeypatch, lambda: read_events(instance, "raw_video"))
+    assert {v: each.outcome for v, each in found.items()} == {
+        "a": None, "b": outcome("b", text=" anew"), "c": outcome("c", text=" anew"), "d": outcome("d", Status.FAIL),
+    }  # fmt: skip
+
+
 def test_more_names_than_a_database_takes_in_one_query_are_all_read(
     two: tuple[dg.DagsterInstance, dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
 ) -> None:

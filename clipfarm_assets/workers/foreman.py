@@ -50,9 +50,14 @@ class MemoryLimit(VideoError):
 
 @dataclass
 class _Worker:
-    """A worker as its foreman sees it; ``number`` is None where it waits for a task."""
+    """A worker as its foreman sees it; ``number`` is None where it waits for a task.
+
+    Attributes:
+        shared_bytes: memory that it had of its foreman when it was forked, such as the model: not its own doing.
+    """
 
     pid: int
+    shared_bytes: int
     number: int | None = None
     began: float = 0.0
     until: float = 0.0
@@ -138,6 +143,7 @@ class _Shift:
         sys.stdout.flush()
         sys.stderr.flush()
         foreman_pid = os.getpid()
+        shared_bytes = _resident_bytes(foreman_pid)
         pid = os.fork()
         if pid == 0:
             try:
@@ -147,7 +153,7 @@ class _Shift:
             finally:
                 os._exit(1)
         theirs.close()
-        self._workers[ours] = _Worker(pid)
+        self._workers[ours] = _Worker(pid, shared_bytes)
         return ours
 
     def _hear(self, conn: Connection, worker: _Worker) -> None:
@@ -170,8 +176,7 @@ class _Shift:
         if time.monotonic() > worker.until:
             return TimeLimit(f"The work on this video was stopped after {worker.allowed_sec:.0f} s.")
         with contextlib.suppress(psutil.NoSuchProcess):
-            memory = psutil.Process(worker.pid).memory_info()
-            if memory.rss - getattr(memory, "shared", 0) > self._limits.memory_bytes:
+            if _resident_bytes(worker.pid) - worker.shared_bytes > self._limits.memory_bytes:
                 limit_mib = self._limits.memory_bytes // _MIB
                 return MemoryLimit(f"The work on this video was stopped at {limit_mib} MiB of memory.")
         return None
@@ -188,6 +193,12 @@ class _Shift:
         del self._workers[conn]
         conn.close()
         return os.waitpid(worker.pid, 0)[1]
+
+
+def _resident_bytes(pid: int) -> int:
+    """Resident memory less the pages of files."""
+    memory = psutil.Process(pid).memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 def _cause(status: int) -> str:

@@ -17,7 +17,7 @@ class Limits:
     Attributes:
         workers: processes at once.
         time_sec: wall seconds for one video, to which the work itself adds by ``worker.allow``.
-        memory_bytes: resident memory of one worker, less the pages of files.
+        memory_bytes: resident memory of one worker, less the pages of files and what it shares with the others.
     """
 
     workers: int

@@ -1,0 +1,71 @@
+"""Unit vectors and groups of them.
+
+A group (a cluster, a Task) is represented by the plain mean of its members' unit vectors. Its direction is the centroid
+of the contract; its product with a unit vector is that vector's average cosine similarity to all members, and the
+product of two means is the average similarity between the members of both. So "the group as a whole" costs no more
+than its centroid.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Means = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+_BLOCK_ENTRIES = 1 << 25  # of a block of distances: 128 MiB of float32
+
+
+def normalize(vectors: npt.NDArray[np.floating]) -> Floats:
+    """A copy with rows of length 1, float32, (n, dim); a row of zeros stays one and is at distance 1 from everything.
+
+    Raises:
+        ValueError: the array is not two-dimensional, or holds NaN or infinity.
+    """
+    if vectors.ndim != 2:
+        raise ValueError(f"Vectors have shape {vectors.shape}; expected are two dimensions.")
+    unit = np.array(vectors, dtype=np.float32, order="C")
+    for rows in blocks(len(unit), unit.shape[1]):
+        lengths = np.linalg.norm(unit[rows].astype(np.float64), axis=1, keepdims=True)
+        if not np.isfinite(lengths).all():
+            raise ValueError("Vectors hold NaN or infinity.")
+        unit[rows] /= np.where(lengths > 0, lengths, 1)
+    return unit
+
+
+def directions(means: npt.NDArray[np.floating]) -> Floats:
+    """The centroids' directions: rows of length 1, float32."""
+    return normalize(means)
+
+
+def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices of rows whose products with ``n_columns`` columns stay within 128 MiB."""
+    step = max(1, _BLOCK_ENTRIES // max(1, n_columns))
+    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def mean(unit: Floats, members: Sequence[int] | Indices) -> Means:
+    """The mean of these rows, (dim,), float64."""
+    return np.asarray(unit[members].mean(axis=0, dtype=np.float64))
+
+
+def spread(unit: Floats) -> float:
+    """Average cosine distance between two different rows; 0 for a single one."""
+    n = len(unit)
+    if n < 2:
+        return 0.0
+    total = unit.sum(axis=0, dtype=np.float64)
+    return 1 - (float(total @ total) - n) / (n * (n - 1))
+
+
+def join_means(first: Means, n_first: int, second: Means, n_second: int) -> Means:
+    """The mean of two groups together."""
+    return np.asarray((n_first * first + n_second * second) / (n_first + n_second))
+
+
+def cosine_distance(first: Means, second: Means) -> float:
+    """1 − cosine; 1 where either is a vector of zeros."""
+    lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return 1 - float(first @ second) / lengths if lengths else 1.0

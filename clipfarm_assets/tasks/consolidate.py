@@ -1,7 +1,13 @@
 """Near-duplicates become one, nearest pair first.
 
 Two groups are near-duplicates when their centroids are nearer than ``task_match_threshold`` and the average distance
-between the members of one and the other stays below ``max_task_spread``. Existing Tasks merge only with Tasks of their
+between the members of one and the other stays below ``max_task_spread``. Centroids of few members lie apart for no
+other reason than that they are few: between two pairs out of one pattern 0.4 is usual, between two dozens 0.1. So the
+distance is that between the centroids of all that the groups are samples of: the members' average similarity across,
+over the geometric mean of the average similarities of different members within. For tight or large groups, and for
+single segments, that is the plain distance.
+
+Existing Tasks merge only with Tasks of their
 own kind: an ignored one never swallows an open one that a person may be at work on, nor comes back to life. The older
 one survives, then the one with the lower id; a Task that exists survives a new one.
 """
@@ -14,7 +20,9 @@ import numpy as np
 
 from clipfarm_assets.tasks.model import ABSORBING, Group, Merge, TaskState, TaskStatus
 from clipfarm_assets.tasks.parameters import ClusteringParameters
-from clipfarm_assets.tasks.vectors import blocks, directions, join_means
+from clipfarm_assets.tasks.vectors import blocks, join_means
+_LEAST_SIMILARITY = 1e-6  # groups without any inner likeness have no direction: their distance is then beyond 1
+
 
 def near_duplicates(tasks: Sequence[TaskState], parameters: ClusteringParameters) -> tuple[Merge, ...]:
     """The merges that leave no near-duplicates among these Tasks; merged and resolved ones are left alone."""
@@ -81,7 +89,7 @@ class _Field:
     def __init__(self, groups: Sequence[Group], parameters: ClusteringParameters) -> None:
         self._groups, self._parameters = groups, parameters
         self._means = np.array([group.mean for group in groups], np.float32)
-        self._toward = directions(self._means)
+        self._within = np.array([_similarity_within(group) for group in groups], np.float32)
         self._changes = [0] * len(groups)
         self.alive = np.ones(len(groups), np.bool_)
 
@@ -89,10 +97,12 @@ class _Field:
         """Near-duplicates of which one is in ``rows``."""
         chosen = np.array(rows, np.intp)
         for block in blocks(len(chosen), 2 * len(self._groups)):
+            across = self._means[chosen[block]] @ self._means.T
+            within = np.sqrt(np.outer(self._within[chosen[block]], self._within))
             # Rounded, so that equal vectors are equally far whatever the order of a product's sums.
-            distances = np.round(1 - self._toward[chosen[block]] @ self._toward.T, 6)
+            distances = np.round(1 - across / within, 6)
             near = (distances < self._parameters.task_match_threshold) & self.alive
-            near &= 1 - self._means[chosen[block]] @ self._means.T < self._parameters.max_task_spread
+            near &= 1 - across < self._parameters.max_task_spread
             for row, other in zip(*near.nonzero(), strict=True):
                 older, younger = sorted((int(chosen[block][row]), int(other)))
                 if older != younger and may_join(self._groups[older], self._groups[younger]):
@@ -108,4 +118,11 @@ class _Field:
         self.alive[pair.younger] = False
         self._changes[pair.older] += 1
         self._means[pair.older] = self._groups[pair.older].mean
-        self._toward[pair.older] = directions(self._means[pair.older : pair.older + 1])[0]
+        self._within[pair.older] = _similarity_within(self._groups[pair.older])
+
+
+def _similarity_within(group: Group) -> float:
+    """Average cosine similarity of two different members; of a single one, with itself."""
+    squared = float(group.mean @ group.mean)
+    pairs = (group.count * squared - 1) / (group.count - 1) if group.count > 1 else squared
+    return max(pairs, _LEAST_SIMILARITY)

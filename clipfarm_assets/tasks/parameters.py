@@ -39,9 +39,9 @@ class ClusteringParameters:
     recency_half_life_days: float = 7
     runner_up_margin: float = 0.02
     min_samples: int = 1
-    max_linkage_distance: float = 0.6
+    max_linkage_distance: float = 0.65
     min_linkage_distance: float = 0.05
-    max_task_spread: float = 0.65
+    max_task_spread: float = 0.62
     priority_formula: Literal["severity", "additive"] = "severity"
 
     def __post_init__(self) -> None:

@@ -1,0 +1,164 @@
+"""Failure, confusion and abandonment of a described segment, where no LLM says: zero-shot, by prototype sentences.
+
+Each flag has pairs of sentences about many subjects, of which one tells of it and the other of the same subject going
+well. A description's score is its average similarity to the sentences that tell of the flag less that to the others:
+the subjects cancel out, the difference stays. No word decides anything, so "left sidebar", "debug panel", "$500",
+"Issues tab", "closed the modal" or "no errors" are not failures.
+
+``blocking`` is told from ``non_blocking`` by further pairs, among failures only. Sentences and thresholds were chosen
+on one half of the labelled segments (``python -m clipfarm_assets_tests.segments.choose``); ``python -m benchmarks
+clusters`` states precision and recall on the other half. The flags are a makeshift: an LLM's answer replaces them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clipfarm_assets.segments.model import Failure
+
+Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+"""From sentences to rows of length 1, (n, dim): ``TextEncoder.embed_sentences``."""
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What a description tells of."""
+
+    failure: Failure
+    confusion: bool
+    abandonment: bool
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """Sentences of one flag in pairs (tells of it, does not), and the score above which it is set, strictly."""
+
+    pairs: tuple[tuple[str, str], ...]
+    threshold: float
+
+
+FAILURE = Prototypes(
+    (
+        ("An error message appears and it does not work.", "It works at the first try."),
+        ("The page fails to load.", "The page opens right away."),
+        ("Saving fails and the data are lost.", "The changes are saved."),
+        ("The payment is rejected.", "The payment goes through."),
+        ("The request ends in a server error.", "The request is answered with the list."),
+        ("The app crashes.", "The app is used to look around."),
+        ("The file cannot be opened.", "The file is opened and read."),
+        ("Signing in is refused.", "The user signs in and goes on."),
+        ("The button does nothing when pressed.", "The button is pressed and the next step is shown."),
+        ("The message is never delivered.", "The message is sent and answered."),
+        ("The result is wrong and has to be corrected by hand.", "The result is right."),
+        ("The picture comes out broken.", "The picture is shown in full."),
+        ("The settings are reset by themselves.", "The settings are changed and kept."),
+        ("The connection breaks off.", "The call goes well and everybody talks."),
+        ("Nothing is found although it exists.", "The search shows what was looked for."),
+        ("The input is not accepted.", "The form is filled in and sent."),
+        ("The device is not recognised.", "The device is connected and in use."),
+        ("The booking goes wrong.", "The booking is confirmed."),
+        ("A bug in the software prevents the task.", "Highlights of a game are shown with cheers."),
+        ("The system refuses and reports that it failed.", "Guests talk in a show about their work."),
+        ("The download does not start and an error is shown.", "A scene from everyday life, cooking or nature."),
+        ("Something is missing that should be there.", "The user arranges things on the page as they like."),
+    ),
+    0.0,
+)
+
+BLOCKING = Prototypes(
+    (
+        ("It never works, whatever is tried.", "It fails at first and then works on a second try."),
+        ("The task cannot be completed.", "The task is completed in the end, in spite of a problem."),
+        ("The user is stuck and cannot go on.", "The user works around the problem and goes on."),
+        ("Everything is lost.", "Only a small part has to be done again by hand."),
+        ("It is refused every time.", "It is accepted after another attempt."),
+        ("The page stays blank.", "The page is slow but loads at last."),
+        ("The error comes again and again.", "The error disappears after a reload."),
+        ("The work fails entirely.", "The work is done, with a flaw in the result."),
+        ("The service does not respond at all.", "The service shows wrong values or the wrong order."),
+    ),
+    0.0,
+)
+
+CONFUSION = Prototypes(
+    (
+        ("The user is confused and does not know what to do.", "The user knows what to do and does it."),
+        ("She wonders what this means.", "She reads it and goes on."),
+        ("He is unsure which option is right and hesitates.", "He chooses the option at once."),
+        ("It is unclear where to find the setting.", "The setting is found right away."),
+        ("The person goes back and forth looking for it.", "The person opens the page once."),
+        ("The user puzzles over it and tries one thing after another.", "The user sees an error message."),
+        ("She cannot tell whether it worked.", "She sees that it failed."),
+        ("He compares both to understand the difference.", "He repeats the attempt and it is refused."),
+        ("They search the menus and open every section.", "They use the menu and are done."),
+        ("Nobody understands why.", "Everybody cheers."),
+        ("The label is hard to understand.", "The label is short and plain."),
+        ("The user looks lost.", "The user is content."),
+    ),
+    0.0,
+)
+
+ABANDONMENT = Prototypes(
+    (
+        ("The user gives up and leaves.", "The user goes on until it is done."),
+        ("She closes the page without finishing.", "She closes the window after finishing."),
+        ("He quits in annoyance.", "He tries again and waits."),
+        ("The customer abandons the order.", "The customer places the order."),
+        ("The person stops trying and walks away.", "The person keeps trying."),
+        ("They decide not to do it today.", "They do it at once."),
+        ("After several attempts the visitor leaves the site.", "After several attempts an error is shown again."),
+        ("The work is dropped and left undone.", "The work is finished."),
+        ("He cancels and goes away.", "He is stuck and waits for an answer."),
+        ("She leaves for a competitor.", "She stays and reads the help."),
+    ),
+    0.0,
+)
+
+
+class FlagReader:
+    """Reads flags from embeddings; the prototypes are embedded once."""
+
+    def __init__(self, encode: Encode) -> None:
+        self._axes = {
+            prototypes: _axis(prototypes, encode) for prototypes in (FAILURE, BLOCKING, CONFUSION, ABANDONMENT)
+        }
+
+    def read(self, unit: npt.NDArray[np.float32]) -> list[Flags]:
+        """The flags of descriptions by their vectors: rows of length 1, (n, dim), of the encoder given.
+
+        A vector of zeros (an empty description) has no flags.
+        """
+        told = {prototypes: unit @ axis > prototypes.threshold for prototypes, axis in self._axes.items()}
+        there = np.abs(unit).max(axis=1, initial=0) > 0
+        return [
+            Flags(_failure(failed and is_there, blocked), bool(confused and is_there), bool(gone and is_there))
+            for is_there, failed, blocked, confused, gone in zip(
+                there, told[FAILURE], told[BLOCKING], told[CONFUSION], told[ABANDONMENT], strict=True
+            )
+        ]
+
+
+def scores(prototypes: Prototypes, unit: npt.NDArray[np.float32], encode: Encode) -> npt.NDArray[np.float32]:
+    """How much more like the sentences that tell of the flag than like the others each row is, (n,)."""
+    return np.asarray(unit @ _axis(prototypes, encode))
+
+
+def _axis(prototypes: Prototypes, encode: Encode) -> npt.NDArray[np.float32]:
+    tells, does_not = zip(*prototypes.pairs, strict=True)
+    return np.asarray(encode(tells).mean(axis=0) - encode(does_not).mean(axis=0))
+
+
+def _failure(failed: bool, blocked: bool) -> Failure:
+    if not failed:
+        return Failure.NONE
+    return Failure.BLOCKING if blocked else Failure.NON_BLOCKING
+
+
+ALL: Mapping[str, Prototypes] = {
+    "failure": FAILURE,
+    "blocking": BLOCKING,
+    "confusion": CONFUSION,
+    "abandonment": ABANDONMENT,
+}

@@ -64,7 +64,7 @@ FAILURE = Prototypes(
         ("The download does not start and an error is shown.", "A scene from everyday life, cooking or nature."),
         ("Something is missing that should be there.", "The user arranges things on the page as they like."),
     ),
-    0.0,
+    0.002,
 )
 
 BLOCKING = Prototypes(
@@ -79,41 +79,55 @@ BLOCKING = Prototypes(
         ("The work fails entirely.", "The work is done, with a flaw in the result."),
         ("The service does not respond at all.", "The service shows wrong values or the wrong order."),
     ),
-    0.0,
+    -0.031,
 )
 
 CONFUSION = Prototypes(
     (
         ("The user is confused and does not know what to do.", "The user knows what to do and does it."),
-        ("She wonders what this means.", "She reads it and goes on."),
+        ("The result is wrong and she wonders why.", "The result is wrong and an error is shown."),
         ("He is unsure which option is right and hesitates.", "He chooses the option at once."),
-        ("It is unclear where to find the setting.", "The setting is found right away."),
-        ("The person goes back and forth looking for it.", "The person opens the page once."),
-        ("The user puzzles over it and tries one thing after another.", "The user sees an error message."),
-        ("She cannot tell whether it worked.", "She sees that it failed."),
-        ("He compares both to understand the difference.", "He repeats the attempt and it is refused."),
-        ("They search the menus and open every section.", "They use the menu and are done."),
-        ("Nobody understands why.", "Everybody cheers."),
-        ("The label is hard to understand.", "The label is short and plain."),
-        ("The user looks lost.", "The user is content."),
+        ("It is unclear where to find the setting; the user looks everywhere.", "The setting is found right away."),
+        ("The person goes back and forth between pages looking for it.", "The person opens the page once."),
+        (
+            "It fails without saying why, and the user puzzles over it, trying one thing after another.",
+            "It fails with an error message each time.",
+        ),
+        ("She cannot tell whether it worked or not.", "She sees that it failed."),
+        ("He compares both, not understanding the difference.", "He repeats the attempt and it is refused."),
+        ("They search the menus and open every section, lost.", "They use the menu and are done."),
+        ("The person is puzzled by the meaning of the words.", "The words are short and plain."),
+        ("The user does not understand what happened and checks again and again.", "The user gives up and leaves."),
+        ("Is it broken or still working? The user is not sure.", "It is broken."),
+        ("She reads the text several times, unsure what it means.", "She reads the text and signs."),
+        ("It is hard to find and hard to understand.", "It does not work."),
+        ("He looks lost and asks what to do next.", "He tells a story about his work."),
+        ("They do not know which one is correct.", "They have to correct it by hand."),
     ),
-    0.0,
+    0.022,
 )
 
 ABANDONMENT = Prototypes(
     (
-        ("The user gives up and leaves.", "The user goes on until it is done."),
-        ("She closes the page without finishing.", "She closes the window after finishing."),
-        ("He quits in annoyance.", "He tries again and waits."),
-        ("The customer abandons the order.", "The customer places the order."),
-        ("The person stops trying and walks away.", "The person keeps trying."),
-        ("They decide not to do it today.", "They do it at once."),
-        ("After several attempts the visitor leaves the site.", "After several attempts an error is shown again."),
-        ("The work is dropped and left undone.", "The work is finished."),
-        ("He cancels and goes away.", "He is stuck and waits for an answer."),
-        ("She leaves for a competitor.", "She stays and reads the help."),
+        ("The app fails again and the user gives up and leaves.", "The app fails again and the user tries once more."),
+        ("After the third error she closes the page and quits.", "After the third error the message is still shown."),
+        ("He abandons the order.", "He completes the order."),
+        ("The form is rejected; the visitor leaves the site.", "The form is rejected; the visitor corrects it."),
+        (
+            "It takes too long, so the person gives up waiting and goes away.",
+            "It takes too long, but the person waits until it is done.",
+        ),
+        ("They stop trying and leave it for another day.", "They keep trying until it works."),
+        ("She cannot find it and closes the tab.", "She cannot find it and keeps searching."),
+        ("The customer walks away without finishing.", "The customer finishes and is happy."),
+        ("Annoyed, he drops the work and leaves.", "He reads the message and is puzzled."),
+        ("The download fails twice and the person quits in annoyance.", "The download fails twice, then it succeeds."),
+        ("The user hangs up and abandons the attempt.", "The user is stuck, with no way to go on."),
+        ("She sighs, gives up, and leaves the page.", "She looks around the page and learns how it works."),
+        ("The task is abandoned half done.", "The task is done."),
+        ("He decides not to use it after all and leaves.", "He decides to use it every day."),
     ),
-    0.0,
+    0.045,
 )
 
 

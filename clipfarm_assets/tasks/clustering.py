@@ -109,9 +109,7 @@ def spanning_tree(points: Floats, min_samples: int) -> tuple[npt.NDArray[np.int6
     return ends, np.sqrt(np.maximum(lengths, 0))
 
 
-def hierarchy_labels(
-    ends: npt.NDArray[np.int64], lengths: npt.NDArray[np.float64], min_cluster_size: int
-) -> Labels:
+def hierarchy_labels(ends: npt.NDArray[np.int64], lengths: npt.NDArray[np.float64], min_cluster_size: int) -> Labels:
     """HDBSCAN's clusters (``eom``) of a spanning tree with lengths above 0: what the library makes of its points."""
     from hdbscan import hdbscan
     from scipy.sparse import coo_array

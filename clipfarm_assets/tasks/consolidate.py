@@ -21,6 +21,7 @@ import numpy as np
 from clipfarm_assets.tasks.model import ABSORBING, Group, Merge, TaskState, TaskStatus
 from clipfarm_assets.tasks.parameters import ClusteringParameters
 from clipfarm_assets.tasks.vectors import blocks, join_means
+
 _LEAST_SIMILARITY = 1e-6  # groups without any inner likeness have no direction: their distance is then beyond 1
 
 

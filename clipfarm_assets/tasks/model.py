@@ -197,7 +197,9 @@ def survivors(tasks: Iterable[TaskState]) -> Mapping[str, str]:
         while by_id[current].status is TaskStatus.MERGED:
             following = by_id[current].merged_into
             if following is None or following not in by_id or following in seen:
-                raise ValueError(f"Task {task_id} is merged into {following!r}, which is no Task that can stand for it.")
+                raise ValueError(
+                    f"Task {task_id} is merged into {following!r}, which is no Task that can stand for it."
+                )
             current = following
             seen.add(current)
         found[task_id] = current

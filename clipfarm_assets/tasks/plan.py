@@ -165,13 +165,16 @@ class _Run:
         """What was decided, everything in the order of ids."""
         groups = [*self._existing.values(), *self._opened]
         links = [
-            Link(self._segments[row].segment_id, group.task_id, cosine_distance(self._unit[row], group.mean), self._how[row])
+            Link(
+                self._segments[row].segment_id,
+                group.task_id,
+                cosine_distance(self._unit[row], group.mean),
+                self._how[row],
+            )
             for group in groups
             for row in group.members
         ]
-        merges = [
-            Merge(task_id, self._end(task_id).task_id) for task_id in self._merged_into if task_id in self._by_id
-        ]
+        merges = [Merge(task_id, self._end(task_id).task_id) for task_id in self._merged_into if task_id in self._by_id]
         changed = {merge.survivor for merge in merges} | {group.task_id for group in groups if group.members}
         updates = [
             TaskUpdate(group.task_id, group.mean, group.count, group.first_seen)
@@ -204,7 +207,9 @@ class _Run:
         """Among Tasks; near a Task that is merged counts as near the one that it stands for."""
         places = {task.task_id: place for place, task in enumerate(tasks)}
         merged = [
-            task for task in self._tasks if task.status is TaskStatus.MERGED and self._stands_for[task.task_id] in places
+            task
+            for task in self._tasks
+            if task.status is TaskStatus.MERGED and self._stands_for[task.task_id] in places
         ]
         owners = [*range(len(tasks)), *(places[self._stands_for[task.task_id]] for task in merged)]
         means = np.array([task.centroid for task in (*tasks, *merged)])

@@ -15,7 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from clipfarm_assets.embeddings.text import load_text_encoder
+from clipfarm_assets.models.catalog import resolve_models
+from clipfarm_assets.segments.flags import Encode
 from clipfarm_assets.segments.model import Failure, Segment
+from clipfarm_assets.settings import Settings
 from clipfarm_assets.tasks.vectors import Floats
 
 FOLDER = Path(__file__).with_name("labelled")
@@ -65,5 +69,24 @@ def labelled() -> Labelled:
         )
         for row in rows
     )
-    vectors = np.load(FOLDER / "vectors.npy").astype(np.float32)
+    path = FOLDER / "vectors.npy"  # half precision, to keep the repository small
+    vectors = np.load(path).astype(np.float32) if path.exists() else np.zeros((len(rows), 0), np.float32)
     return Labelled(segments, vectors, tuple(r["group"] for r in rows), tuple(r["half"] for r in rows))
+
+
+@cache
+def packaged_encoder() -> Encode:
+    """The product's text encoder with the packaged model."""
+    settings = Settings(_env_file=None, device="cpu", profile="stand-in")
+    encoder: Encode = load_text_encoder(resolve_models(settings, None).text, settings, None).embed_sentences
+    return encoder
+
+
+def main() -> None:
+    """Embeds the descriptions again."""
+    vectors = packaged_encoder()([segment.description for segment in labelled().segments])
+    np.save(FOLDER / "vectors.npy", vectors.astype(np.float16))
+
+
+if __name__ == "__main__":
+    main()

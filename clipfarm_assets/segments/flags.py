@@ -2,8 +2,9 @@
 
 Each flag has pairs of sentences about many subjects, of which one tells of it and the other of the same subject going
 well. A description's score is its average similarity to the sentences that tell of the flag less that to the others:
-the subjects cancel out, the difference stays. No word decides anything, so "left sidebar", "debug panel", "$500",
-"Issues tab", "closed the modal" or "no errors" are not failures.
+the subjects cancel out, the difference stays. No word decides anything; and since a sentence model hears little of a
+"no", a description that is nearer to sentences such as "There are no errors." is not a failure whatever its score. So
+"left sidebar", "debug panel", "$500", "Issues tab", "closed the modal" or "no errors" are none.
 
 ``blocking`` is told from ``non_blocking`` by further pairs, among failures only. Sentences and thresholds were chosen
 on one half of the labelled segments (``python -m clipfarm_assets_tests.segments.choose``); ``python -m benchmarks
@@ -18,7 +19,8 @@ import numpy.typing as npt
 
 from clipfarm_assets.segments.model import Failure
 
-Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Floats]
 """From sentences to rows of length 1, (n, dim): ``TextEncoder.embed_sentences``."""
 
 
@@ -131,48 +133,69 @@ ABANDONMENT = Prototypes(
 )
 
 
-class FlagReader:
-    """Reads flags from embeddings; the prototypes are embedded once."""
-
-    def __init__(self, encode: Encode) -> None:
-        self._axes = {
-            prototypes: _axis(prototypes, encode) for prototypes in (FAILURE, BLOCKING, CONFUSION, ABANDONMENT)
-        }
-
-    def read(self, unit: npt.NDArray[np.float32]) -> list[Flags]:
-        """The flags of descriptions by their vectors: rows of length 1, (n, dim), of the encoder given.
-
-        A vector of zeros (an empty description) has no flags.
-        """
-        told = {prototypes: unit @ axis > prototypes.threshold for prototypes, axis in self._axes.items()}
-        there = np.abs(unit).max(axis=1, initial=0) > 0
-        return [
-            Flags(_failure(failed and is_there, blocked), bool(confused and is_there), bool(gone and is_there))
-            for is_there, failed, blocked, confused, gone in zip(
-                there, told[FAILURE], told[BLOCKING], told[CONFUSION], told[ABANDONMENT], strict=True
-            )
-        ]
-
-
-def scores(prototypes: Prototypes, unit: npt.NDArray[np.float32], encode: Encode) -> npt.NDArray[np.float32]:
-    """How much more like the sentences that tell of the flag than like the others each row is, (n,)."""
-    return np.asarray(unit @ _axis(prototypes, encode))
-
-
-def _axis(prototypes: Prototypes, encode: Encode) -> npt.NDArray[np.float32]:
-    tells, does_not = zip(*prototypes.pairs, strict=True)
-    return np.asarray(encode(tells).mean(axis=0) - encode(does_not).mean(axis=0))
-
-
-def _failure(failed: bool, blocked: bool) -> Failure:
-    if not failed:
-        return Failure.NONE
-    return Failure.BLOCKING if blocked else Failure.NON_BLOCKING
-
-
 ALL: Mapping[str, Prototypes] = {
     "failure": FAILURE,
     "blocking": BLOCKING,
     "confusion": CONFUSION,
     "abandonment": ABANDONMENT,
 }
+
+NO_FAILURE = (
+    "The work finishes with no errors.",
+    "It completes without any errors or problems.",
+    "There are no errors.",
+    "No issues were found, everything is fine.",
+    "The user works with the list of issues and bug reports.",
+    "A tab with issues is opened.",
+    "Developer tools and a debug panel are open beside the page.",
+    "The user closed the dialog when done.",
+    "The test passes and no error is shown.",
+    "An issue tracker with bug tickets is open.",
+)
+"""What speaks of errors where there are none: to a sentence model it is close to failures."""
+_NEAREST = 2  # sentences of either kind that are compared
+_MARGIN = 0.05  # by which it must be nearer to these; chosen like the thresholds
+
+
+class FlagReader:
+    """Reads flags from embeddings; the prototypes are embedded once."""
+
+    def __init__(self, encode: Encode) -> None:
+        self._axes = {name: _axis(prototypes, encode) for name, prototypes in ALL.items()}
+        self._failure, self._no_failure = encode([tells for tells, _ in FAILURE.pairs]), encode(NO_FAILURE)
+
+    def read(self, unit: Floats) -> list[Flags]:
+        """The flags of descriptions by their vectors: rows of length 1, (n, dim), of the encoder given.
+
+        A vector of zeros (an empty description) has no flags.
+        """
+        told = {name: unit @ self._axes[name] > prototypes.threshold for name, prototypes in ALL.items()}
+        there = unit.any(axis=1)
+        failed = told["failure"] & there
+        failed &= _nearness(unit, self._no_failure) - _nearness(unit, self._failure) <= _MARGIN
+        confused, gone = told["confusion"] & there, told["abandonment"] & there
+        return [
+            Flags(_failure(bool(failed[row]), bool(told["blocking"][row])), bool(confused[row]), bool(gone[row]))
+            for row in range(len(unit))
+        ]
+
+
+def scores(prototypes: Prototypes, unit: Floats, encode: Encode) -> Floats:
+    """How much more like the sentences that tell of the flag than like the others each row is, (n,)."""
+    return np.asarray(unit @ _axis(prototypes, encode))
+
+
+def _axis(prototypes: Prototypes, encode: Encode) -> Floats:
+    tells, does_not = zip(*prototypes.pairs, strict=True)
+    return np.asarray(encode(tells).mean(axis=0) - encode(does_not).mean(axis=0))
+
+
+def _nearness(unit: Floats, sentences: Floats) -> Floats:
+    """Average similarity to the nearest few of the sentences, (n,)."""
+    return np.asarray(np.sort(unit @ sentences.T, axis=1)[:, -_NEAREST:].mean(axis=1))
+
+
+def _failure(failed: bool, blocked: bool) -> Failure:
+    if not failed:
+        return Failure.NONE
+    return Failure.BLOCKING if blocked else Failure.NON_BLOCKING

@@ -64,7 +64,9 @@ def main() -> None:
         by_threshold = {float(at): Agreement.of(true[name][judged], score > at).f1 for at in np.unique(score)}
         best = max(by_threshold, key=lambda at: by_threshold[at])
         used = Agreement.of(true[name][judged], score > prototypes.threshold).f1
-        print(f"{name:12} best {best:+.3f} F1 {by_threshold[best]:.2f}   in use {prototypes.threshold:+.3f} F1 {used:.2f}")
+        print(
+            f"{name:12} best {best:+.3f} F1 {by_threshold[best]:.2f}   in use {prototypes.threshold:+.3f} F1 {used:.2f}"
+        )
 
 
 if __name__ == "__main__":

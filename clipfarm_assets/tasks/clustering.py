@@ -51,26 +51,40 @@ def _clusters(points: Floats, unit: Floats, horizon: float, parameters: Clusteri
 
 
 def reduce(unit: Floats, n_components: int) -> Floats:
-    """Rows projected on the principal components by the covariance's eigenvectors: (n, at most ``n_components``).
+    """Rows projected on their principal components: (n, at most ``n_components``), float32.
 
-    Left as they are where rows or dimensions are no more than that. Euclidean distances stay what they were in the
-    components kept. Beside the vectors it holds the covariance (dim², float64) and one block.
+    By the eigenvectors of the covariance, or where rows are fewer than dimensions of the products of rows; both exact.
+    Left as they are where rows or dimensions are no more than the components. Euclidean distances stay what they were
+    in the components kept. Beside the vectors it holds one such matrix (float64) and one block.
     """
-    from scipy.linalg import eigh
-
     n, dim = unit.shape
     if min(n, dim) <= n_components:
         return unit
-    center = unit.mean(axis=0, dtype=np.float64)
+    center = unit.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if n < dim:
+        values, vectors = _greatest(_products(unit - center), n_components)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0)), np.float32)
     covariance = np.zeros((dim, dim))
     for rows in blocks(n, dim):
-        centered = unit[rows] - center.astype(np.float32)
+        centered = unit[rows] - center
         covariance += centered.T @ centered
-    _, components = eigh(covariance, subset_by_index=[dim - n_components, dim - 1], overwrite_a=True)
-    kept = components.astype(np.float32)
-    projected = unit @ kept
-    projected -= (center @ components).astype(np.float32)
+    components = _greatest(covariance, n_components)[1].astype(np.float32)
+    projected = unit @ components
+    projected -= center @ components
     return np.asarray(projected)
+
+
+def _products(rows: Floats) -> npt.NDArray[np.float64]:
+    return np.asarray(rows @ rows.T, np.float64)
+
+
+def _greatest(matrix: npt.NDArray[np.float64], k: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The k greatest eigenvalues (k) of a symmetric matrix, which is overwritten, and their vectors (n, k)."""
+    from scipy.linalg import eigh
+
+    n = len(matrix)
+    values, vectors = eigh(matrix, subset_by_index=[n - k, n - 1], overwrite_a=True)
+    return values, vectors
 
 
 def spanning_tree(points: Floats, min_samples: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

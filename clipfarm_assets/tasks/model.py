@@ -71,7 +71,7 @@ class SegmentBatch:
         in_order = tuple(segments[row] for row in order)
         if len({segment.segment_id for segment in in_order}) < len(in_order):
             raise ValueError("A segment comes twice.")
-        return cls(in_order, normalize(vectors[order] if len(order) else vectors.reshape(0, vectors.shape[-1])))
+        return cls(in_order, normalize(vectors, order))
 
     @property
     def ids(self) -> tuple[str, ...]:

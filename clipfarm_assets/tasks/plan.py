@@ -13,7 +13,7 @@ Everything is decided in the order of ids, so the order of the input decides not
 where it is; only its whole Task can be merged into another.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -72,12 +72,11 @@ def plan_run(
     return run.plan()
 
 
-def new_task_id(team: str, segment_ids: Iterable[str], taken: Iterable[str] = ()) -> str:
+def new_task_id(team: str, segment_ids: Iterable[str], taken: Container[str] = ()) -> str:
     """uuid5 of the team and the first members, so that the same run gives the same id; another where it is taken."""
     members = "".join(sorted(segment_ids))
-    in_use = set(taken)
     generation = 0
-    while (found := str(uuid5(_NAMESPACE, f"{len(team)}:{team}{members}:{generation}"))) in in_use:
+    while (found := str(uuid5(_NAMESPACE, f"{len(team)}:{team}{members}:{generation}"))) in taken:
         generation += 1
     return found
 
@@ -95,7 +94,7 @@ class _Run:
         self._by_id = {task.task_id: task for task in self._tasks}
         self._stands_for = survivors(self._tasks)
         self._existing = {task.task_id: Group.of(task) for task in self._tasks if task.status in ABSORBING}
-        self._opened: list[Group] = []
+        self._opened: dict[str, Group] = {}
         self._how: dict[int, How] = {}  # of the rows that have found a place
         self._merged_into: dict[str, Group] = {}
         self._candidates: set[tuple[str, str]] = set()
@@ -139,7 +138,7 @@ class _Run:
     def consolidate(self) -> None:
         """Groups that the run has changed, and those that a segment lay between, against all others."""
         doubtful = {task_id for pair in self._candidates for task_id in pair}
-        groups = [*self._existing.values(), *self._opened]
+        groups = [*self._existing.values(), *self._opened.values()]
         for kept, gone in merge_groups(groups, self._parameters, lambda g: bool(g.members) or g.task_id in doubtful):
             self._forget(gone, kept)
 
@@ -147,7 +146,7 @@ class _Run:
         """What is still noise, the pool's included, to the groups as they are now."""
         rest = self._undecided()
         groups = sorted(
-            (group for group in (*self._existing.values(), *self._opened) if group.members), key=lambda g: g.age_order
+            (group for group in (*self._existing.values(), *self._opened.values()) if group.members), key=lambda g: g.age_order
         )
         if groups:
             means = np.array([group.mean for group in groups])
@@ -163,7 +162,7 @@ class _Run:
 
     def plan(self) -> Plan:
         """What was decided, everything in the order of ids."""
-        groups = [*self._existing.values(), *self._opened]
+        groups = [*self._existing.values(), *self._opened.values()]
         links = [
             Link(
                 self._segments[row].segment_id,
@@ -191,10 +190,10 @@ class _Run:
         )
 
     def _new_tasks(self) -> Iterator[NewTask]:
-        means = np.array([group.mean for group in self._opened]).reshape(len(self._opened), self._unit.shape[1])
+        means = np.array([group.mean for group in self._opened.values()]).reshape(len(self._opened), self._unit.shape[1])
         resolved = self._standing({TaskStatus.RESOLVED})
         found = self._match(directions(means), resolved)
-        for group, place in zip(self._opened, found.nearest, strict=True):
+        for group, place in zip(self._opened.values(), found.nearest, strict=True):
             seen = [self._segments[row].recorded_at for row in group.members]
             came_back = None if place == NOWHERE else resolved[place].task_id
             yield NewTask(group.task_id, group.mean, group.count, min(seen), max(seen), came_back)
@@ -233,13 +232,13 @@ class _Run:
         task_id = new_task_id(self._team, (member.segment_id for member in members), self._by_id)
         first_seen = min(member.recorded_at for member in members)
         group = Group(task_id, None, mean(self._unit, rows), len(rows), first_seen, rows.tolist())
-        self._opened.append(group)
+        self._opened[task_id] = group
         self._how |= dict.fromkeys(rows.tolist(), how)
 
     def _forget(self, gone: Group, kept: Group) -> None:
         self._merged_into[gone.task_id] = kept
         self._existing.pop(gone.task_id, None)
-        self._opened = [group for group in self._opened if group is not gone]
+        self._opened.pop(gone.task_id, None)
 
     def _end(self, task_id: str) -> Group:
         kept = self._merged_into[task_id]

@@ -18,20 +18,24 @@ Indices = npt.NDArray[np.intp]
 _BLOCK_ENTRIES = 1 << 25  # of a block of distances: 128 MiB of float32
 
 
-def normalize(vectors: npt.NDArray[np.floating]) -> Floats:
-    """A copy with rows of length 1, float32, (n, dim); a row of zeros stays one and is at distance 1 from everything.
+def normalize(vectors: npt.NDArray[np.floating], order: Sequence[int] | None = None) -> Floats:
+    """A copy with rows of length 1, float32, (n, dim), in the order given.
+
+    A row of zeros stays one, and is at distance 1 from everything.
 
     Raises:
         ValueError: the array is not two-dimensional, or holds NaN or infinity.
     """
     if vectors.ndim != 2:
         raise ValueError(f"Vectors have shape {vectors.shape}; expected are two dimensions.")
-    unit = np.array(vectors, dtype=np.float32, order="C")
+    places = np.arange(len(vectors)) if order is None else np.asarray(order, np.intp)
+    unit = np.empty((len(places), vectors.shape[1]), np.float32)
     for rows in blocks(len(unit), unit.shape[1]):
-        lengths = np.linalg.norm(unit[rows].astype(np.float64), axis=1, keepdims=True)
+        chosen = vectors[places[rows]].astype(np.float64)
+        lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
         if not np.isfinite(lengths).all():
             raise ValueError("Vectors hold NaN or infinity.")
-        unit[rows] /= np.where(lengths > 0, lengths, 1)
+        unit[rows] = chosen / np.where(lengths > 0, lengths, 1)
     return unit
 
 

@@ -83,7 +83,12 @@ def scale(n: int) -> list[Row]:
     return [
         Row(f"first run of {n:,} × {DIM}: wall seconds", wall, note=f"{found}; CPU {cpu:.0f} s"),
         Row("first run: peak memory in GiB", peak, 6, note=f"whole process; {before:.1f} with the vectors alone"),
-        Row(f"{BATCH:,} more ÷ first run, CPU", more_cpu / cpu, 0.1, note=f"{more_cpu:.1f} s CPU, {more_wall:.1f} s wall"),
+        Row(
+            f"{BATCH:,} more ÷ first run, CPU",
+            more_cpu / cpu,
+            0.1,
+            note=f"{more_cpu:.1f} s CPU, {more_wall:.1f} s wall",
+        ),
     ]
 
 

@@ -146,7 +146,8 @@ class _Run:
         """What is still noise, the pool's included, to the groups as they are now."""
         rest = self._undecided()
         groups = sorted(
-            (group for group in (*self._existing.values(), *self._opened.values()) if group.members), key=lambda g: g.age_order
+            (group for group in (*self._existing.values(), *self._opened.values()) if group.members),
+            key=lambda g: g.age_order,
         )
         if groups:
             means = np.array([group.mean for group in groups])
@@ -190,7 +191,9 @@ class _Run:
         )
 
     def _new_tasks(self) -> Iterator[NewTask]:
-        means = np.array([group.mean for group in self._opened.values()]).reshape(len(self._opened), self._unit.shape[1])
+        means = np.array([group.mean for group in self._opened.values()]).reshape(
+            len(self._opened), self._unit.shape[1]
+        )
         resolved = self._standing({TaskStatus.RESOLVED})
         found = self._match(directions(means), resolved)
         for group, place in zip(self._opened.values(), found.nearest, strict=True):

@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - a command, which prints
 """``python -m clipfarm_assets_tests.segments.choose``: thresholds of the flags, from one half of the labelled set.
 
 For each flag the score with the best F1 on the half ``choose``; what the threshold in use reaches there is beside it.

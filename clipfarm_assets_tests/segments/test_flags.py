@@ -47,7 +47,10 @@ def test_failures_that_were_never_seen_before_are_failures(reader: FlagReader, f
 def test_giving_up_is_abandonment_and_wondering_is_confusion(reader: FlagReader) -> None:
     gave_up, wonders = reader.read(
         packaged_encoder()(
-            ["The visitor gives up on the booking and leaves the site.", "He wonders what the two columns mean, unsure."]
+            [
+                "The visitor gives up on the booking and leaves the site.",
+                "He wonders what the two columns mean, unsure.",
+            ]
         )
     )
     assert gave_up.abandonment

@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - a command, which prints
 """``python -m clipfarm_assets_tests.tasks.choose``: the parameters that one half of the labelled groups would choose.
 
 Each setting is judged by the lower of the adjusted Rand index in one go and the mean of that in ten increments, on the

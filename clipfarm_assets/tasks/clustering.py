@@ -36,15 +36,22 @@ def cluster(unit: Floats, parameters: ClusteringParameters) -> Labels:
 
 
 def _clusters(points: Floats, unit: Floats, horizon: float, parameters: ClusteringParameters) -> Labels:
-    """Clusters within a cosine distance; one that is too wide as a whole is taken apart within a nearer horizon."""
+    """Clusters within a cosine distance; one that is too wide as a whole is taken apart within a nearer horizon.
+
+    Width is judged on the vectors as they were: a projection brings together what is far apart in what it leaves out.
+    """
     shortest, longest = (_chord(distance) for distance in (parameters.min_linkage_distance, horizon))
     ends, lengths = spanning_tree(points, parameters.min_samples)
     ends, lengths = _with_the_rest_of_the_world(ends, np.clip(lengths, shortest, longest), longest)
     labels = hierarchy_labels(ends, lengths, parameters.min_cluster_size)[: len(unit)]
+    labels[_n_within(ends, lengths, longest)[: len(unit)] < parameters.min_cluster_size] = NOISE
     nearer = horizon * _NEARER
     for number in range(labels.max(initial=NOISE) + 1):
         members = np.flatnonzero(labels == number)
-        if nearer > parameters.min_linkage_distance and spread(unit[members]) >= parameters.max_task_spread:
+        if spread(unit[members]) < parameters.max_task_spread:
+            continue
+        labels[members] = NOISE
+        if nearer > parameters.min_linkage_distance and len(members) > parameters.min_cluster_size:
             parts = _clusters(points[members], unit[members], nearer, parameters)
             labels[members] = np.where(parts == NOISE, NOISE, parts + labels.max() + 1)
     return labels
@@ -142,6 +149,21 @@ def _with_the_rest_of_the_world(
     """Adds two points, together as near as the nearest, at the distance ``longest`` from all others."""
     n = len(ends) + 1
     return np.concatenate([ends, [[n, n + 1], [n, 0]]]), np.concatenate([lengths, [lengths.min(), longest]])
+
+
+def _n_within(ends: npt.NDArray[np.int64], lengths: npt.NDArray[np.float64], longest: float) -> Labels:
+    """How many points each point is joined with by shorter edges than ``longest``, itself included.
+
+    Edges cut to one length are joined up in any order, and HDBSCAN counts what falls off a cluster at its very birth
+    as a member of it.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows, columns = ends[lengths < longest].T
+    joined = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(ends) + 1,) * 2)
+    _, component = connected_components(joined, directed=False)
+    return np.asarray(np.bincount(component)[component])
 
 
 def _core_distances_squared(points: Floats, norms: Floats, min_samples: int) -> Floats:

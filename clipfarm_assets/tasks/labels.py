@@ -92,7 +92,7 @@ def _title(words: Sequence[str], typical: str) -> str:
     """``Keywords: first words of the typical segment``, cut to ten words, filled up to five."""
     sentence = re.split(r"(?<=[.!?;])\s", typical, maxsplit=1)[0].split()
     told = sentence[: MAX_TITLE_WORDS - len(words)]
-    told += _FILLER[: max(0, MIN_TITLE_WORDS - len(words) - len(told))]
+    told += list(_FILLER[: max(0, MIN_TITLE_WORDS - len(words) - len(told))])
     head, rest = ", ".join(words), " ".join(told).rstrip(" .,;:–—")
     title = f"{head}: {rest}" if head else rest
     return title[:1].upper() + title[1:] + ("…" if len(told) < len(sentence) else "")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -21,6 +21,7 @@ class TaskStatus(StrEnum):
     MERGED = "merged"
 
 
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 ABSORBING = frozenset({TaskStatus.OPEN, TaskStatus.IN_PROGRESS, TaskStatus.IGNORED})
 
 
@@ -180,8 +181,8 @@ class Group:
 
     @property
     def age_order(self) -> tuple[bool, datetime, str]:
-        """Existing Tasks before new ones, older before younger, lower ids first."""
-        return self.status is None, self.first_seen, self.task_id
+        """Existing Tasks before new ones, older before younger, lower ids first; new ones by their ids alone."""
+        return self.status is None, self.first_seen if self.status else _ANY_TIME, self.task_id
 
 
 def survivors(tasks: Iterable[TaskState]) -> Mapping[str, str]:

@@ -22,10 +22,10 @@ def around(n_groups: int, n_each: int, dim: int = 384, width: float = 0.6, seed:
     return normalize(np.repeat(centers, n_each, axis=0) + noise)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     n=st.integers(5, 1_500),
-    dim=st.integers(2, 100),
+    dim=st.integers(10, 100),
     min_samples=st.integers(1, 4),
     min_cluster_size=st.integers(2, 6),
     seed=st.integers(0, 10**6),
@@ -36,7 +36,7 @@ def test_tree_and_clusters_are_those_of_the_library(
     from hdbscan import HDBSCAN
 
     random = np.random.default_rng(seed)
-    points = (random.normal(size=(n, dim)) + random.integers(0, 5, (n, 1))).astype(np.float32)
+    points = normalize(random.normal(size=(n, dim)) + random.integers(0, 5, (n, 1)))  # as in use
     reference = HDBSCAN(
         min_cluster_size=min_cluster_size,
         min_samples=min(min_samples, n - 1),
@@ -58,7 +58,7 @@ def test_tree_and_clusters_are_those_of_the_library(
 def test_the_projection_keeps_the_distances_of_an_exact_pca(n: int, dim: int) -> None:
     unit = around(5, n // 5, dim)
     ours, exact = reduce(unit, 100), PCA(100, svd_solver="full").fit_transform(unit.astype(np.float64))
-    assert np.abs(ours @ ours.T - np.cov(ours) * 0).shape == (n, n)
+    assert ours.shape == (n, 100)
     for row in (0, n // 2, n - 1):
         expected = np.linalg.norm(exact - exact[row], axis=1)
         assert np.linalg.norm(ours - ours[row], axis=1) == pytest.approx(expected, abs=1e-4)

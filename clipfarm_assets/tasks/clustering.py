@@ -1,7 +1,7 @@
 """Clusters among vectors: L2-normalise, PCA, HDBSCAN. Deterministic: no random state anywhere.
 
 HDBSCAN's hierarchy depends on nothing but the minimum spanning tree of the mutual reachability distances. The tree is
-made here, from blocked matrix products and Prim's algorithm, which at 100 dimensions is several times faster than the
+made here, from blocked matrix products and Prim's algorithm, which at 100 dimensions takes less time than the
 tree searches of the library (``benchmarks/cluster_scale.py``); the hierarchy and its clusters are the library's own.
 
 Two bounds are put on the tree's edges. Longer ones are cut to ``max_linkage_distance``: what is farther apart has

@@ -135,7 +135,7 @@ def test_noise_opens_a_task_only_where_its_impact_is_above_the_threshold() -> No
 @pytest.mark.parametrize("failure", [Failure.NONE, Failure.BLOCKING])
 def test_a_single_segment_is_no_error(failure: Failure) -> None:
     plan = run([a_segment(0, failure)], at(0))
-    assert (len(plan.links), len(plan.pool)) == ((1, 0) if failure else (0, 1)) or failure is Failure.NONE
+    assert (len(plan.links), len(plan.pool)) == ((0, 1) if failure is Failure.NONE else (1, 0))
 
 
 @pytest.mark.parametrize(("distance", "joins"), [(0.29, True), (0.299, True), (0.3, False), (0.31, False)])
@@ -183,6 +183,12 @@ def test_a_chain_of_neighbours_does_not_become_one_task() -> None:
         spread = 1 - (chain[members] @ chain[members].T).mean()
         assert spread < PARAMETERS.max_task_spread
     assert len(set(memory.links.values())) > 1
+
+
+@pytest.mark.parametrize(("distance", "joins"), [(0.1, True), (0.25, False)])
+def test_a_task_that_has_grown_wide_takes_in_only_what_lies_in_its_middle(distance: float, joins: bool) -> None:
+    wide = a_task("a", at(0) * 0.5, count=40)  # its members' average cosine to the centroid is 0.5
+    assert bool(run([a_segment(0)], at(distance), [wide]).links) is joins
 
 
 def test_a_grave_single_and_what_resembles_it_later_become_one_task() -> None:

@@ -37,7 +37,7 @@ from clipfarm_assets.tasks.model import (
     survivors,
 )
 from clipfarm_assets.tasks.parameters import ClusteringParameters
-from clipfarm_assets.tasks.vectors import Floats, Indices, cosine_distance, directions, join_means, mean
+from clipfarm_assets.tasks.vectors import Floats, Indices, cosine_distance, directions, join_means, mean, near_any
 
 _NAMESPACE = UUID("0c7d5f52-19d5-5b8e-8b43-50b0a4a5d0f3")  # of Task ids
 
@@ -116,12 +116,23 @@ class _Run:
             self._open(rest[found.nearest == place], How.RECURRED)
 
     def cluster_the_rest(self) -> None:
-        """Clusters of what is left, the pool, and Tasks of a single segment; each joins or opens a Task."""
+        """Clusters of what is left, the pool, and Tasks of a single segment; each joins or opens a Task.
+
+        Of the pool and of those Tasks only what is near a new segment takes part: the rest was judged before, and a
+        batch is to cost what it brings.
+        """
         rest = self._undecided()
+        new, pooled = rest[rest < self._n_new], rest[rest >= self._n_new]
         lone = [group for group in self._existing.values() if group.count == 1]
+        centroids = directions(np.array([group.mean for group in lone]).reshape(len(lone), self._unit.shape[1]))
+        horizon = self._parameters.max_linkage_distance
+        pooled = pooled[near_any(self._unit[pooled], self._unit[new], horizon)]
+        close = near_any(centroids, self._unit[new], horizon)
+        lone = [group for group, takes_part in zip(lone, close, strict=True) if takes_part]
+        rest = np.concatenate([new, pooled])
         unit = self._unit[rest]
         if lone:
-            unit = np.concatenate([unit, directions(np.array([group.mean for group in lone]))])
+            unit = np.concatenate([unit, centroids[close]])
         labels = cluster(unit, self._parameters)
         for number in range(labels.max(initial=NOISE) + 1):
             rows = rest[labels[: len(rest)] == number]

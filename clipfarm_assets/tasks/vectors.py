@@ -44,6 +44,15 @@ def directions(means: npt.NDArray[np.floating]) -> Floats:
     return normalize(means)
 
 
+def near_any(unit: Floats, others: Floats, distance: float) -> npt.NDArray[np.bool_]:
+    """Whether each row is nearer to any of the others than this cosine distance, strictly: (n,)."""
+    near = np.zeros(len(unit), np.bool_)
+    if len(others):
+        for rows in blocks(len(unit), len(others)):
+            near[rows] = (unit[rows] @ others.T).max(axis=1) > 1 - distance
+    return near
+
+
 def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Slices of rows whose products with ``n_columns`` columns stay within 128 MiB."""
     step = max(1, _BLOCK_ENTRIES // max(1, n_columns))

@@ -10,6 +10,9 @@
     │   ├── StoreAccessDenied      credentials missing or refused: set the AWS variables, or the rights of the folder
     │   ├── StoreMissing           the bucket or the root folder does not exist: create it
     │   └── StoreFull              no space left: free some
+    ├── DatabaseError              the database of Tasks does not do what it should
+    │   ├── DatabaseUnavailable    no answer, or locked for too long: try again later
+    │   └── DatabaseOutdated       its tables are of a newer version: upgrade this project
     ├── ModelError
     │   ├── ModelUnavailable       the weights cannot be had here: `clipfarm models pull`, or the stand-in profile
     │   └── ModelMismatch          the weights are not those of the lock file: `clipfarm models verify`
@@ -88,6 +91,22 @@ class StoreFull(StoreError):
     """No space is left where the store lies."""
 
     hint = "Free some space; finished videos are kept and the rest resumes."
+
+
+class DatabaseError(ClipfarmError):
+    """The database does not do what it should."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database gives no answer, or is locked for too long."""
+
+    hint = "Check CLIPFARM_DB and the server behind it; nothing of this step was kept, the next run does it again."
+
+
+class DatabaseOutdated(DatabaseError):
+    """The database was written by a newer version of this project."""
+
+    hint = "Upgrade the project, or name another database in CLIPFARM_DB."
 
 
 class ModelError(ClipfarmError):

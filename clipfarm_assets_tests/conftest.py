@@ -1,5 +1,6 @@
-"""What every test may use: an empty object store, once as a local folder and once as S3."""
+"""What every test may use: an empty store in a local folder or S3, an empty database in SQLite or PostgreSQL."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from clipfarm_assets.database.connect import Database, open_database
+from clipfarm_assets.database.migrate import migrate
 from clipfarm_assets.store.object_store import ObjectStore, open_store
+from clipfarm_assets_tests import postgres
 
 BUCKET = "clipfarm-tests"
 
@@ -88,3 +92,32 @@ def local_store(local_url: str) -> ObjectStore:
 def s3_store(s3_url: str) -> ObjectStore:
     """An empty store in S3."""
     return open_store(s3_url)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a PostgreSQL on a free port, one a test process."""
+    if postgres.programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with postgres.running(tmp_path_factory.mktemp("postgres"), port) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database of each kind, without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/clipfarm.db"
+    return postgres.new_database(request.getfixturevalue("postgres_server"), uuid4().hex)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database of each kind, with its tables."""
+    opened = open_database(database_url)
+    migrate(opened)
+    yield opened
+    opened.close()

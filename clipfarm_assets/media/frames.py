@@ -146,7 +146,7 @@ def decode_all(path: Path | str) -> Iterator[Picture]:
     Raises:
         UnsupportedMedia: nothing decodes.
     """
-    for index, time_sec, frame in _decode_sequentially(path):
+    for index, time_sec, frame in decode_sequentially(path):
         yield Picture(index, time_sec, upright(frame))
 
 
@@ -332,8 +332,14 @@ def _decode_group(
     return None
 
 
-def _decode_sequentially(path: Path | str) -> Iterator[tuple[int, float, av.VideoFrame]]:
-    """Number, time and frame of all that decodes. Times never go back; a frame without one follows at the rate."""
+def decode_sequentially(path: Path | str) -> Iterator[tuple[int, float, av.VideoFrame]]:
+    """Number, time (seconds) and frame, as it is stored, of all that decodes, one in memory at a time.
+
+    Times never go back; a frame without one follows at the rate.
+
+    Raises:
+        UnsupportedMedia: nothing decodes.
+    """
     errors: list[av.FFmpegError] = []
     count, time_sec = 0, 0.0
     with open_media(path) as media:
@@ -356,10 +362,10 @@ def _decode_sequentially(path: Path | str) -> Iterator[tuple[int, float, av.Vide
 
 def _select_sequentially(path: Path | str, choose: Choose) -> Frames:
     """Two passes: the times of all frames, then the chosen ones."""
-    times = np.array([time_sec for _, time_sec, _ in _decode_sequentially(path)])
+    times = np.array([time_sec for _, time_sec, _ in decode_sequentially(path)])
     chosen = list(choose(times))
     wanted = set(chosen)
-    images = {index: upright(frame) for index, _, frame in _decode_sequentially(path) if index in wanted}
+    images = {index: upright(frame) for index, _, frame in decode_sequentially(path) if index in wanted}
     return Frames(
         images=tuple(images[i] for i in chosen),
         times_sec=tuple(times[chosen].tolist()),
@@ -374,7 +380,7 @@ def _decode_nearest(path: Path | str, wanted: list[int]) -> tuple[dict[int, Imag
     missing: set[int] = set()
     left = list(reversed(wanted))
     before: av.VideoFrame | None = None
-    for _, _, frame in _decode_sequentially(path):
+    for _, _, frame in decode_sequentially(path):
         if frame.pts is None:
             continue
         if frame.pts in missing:  # a damaged stream may give it after a later one

@@ -42,7 +42,11 @@ def turn_of(frame: av.VideoFrame) -> Turn:
 def upright(frame: av.VideoFrame) -> Image:
     """RGB, uint8, (height, width, 3), turned; stored pixels, neither scaled to a pixel aspect nor tone-mapped."""
     image: Image = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
-    turn = turn_of(frame)
+    return turned(image, turn_of(frame))
+
+
+def turned(image: Image, turn: Turn) -> Image:
+    """The picture of stored pixels as a viewer sees it."""
     if turn.transpose:
         image = image.transpose(1, 0, 2)
     if turn.flip_rows:

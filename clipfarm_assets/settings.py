@@ -32,7 +32,9 @@ class Settings(BaseSettings):
 
     metadata: str = Field("data/shorts_metadata_horizon.csv", description="The metadata CSV: a path or an s3:// URL.")
     store: str = Field("data/store", description="The object store: a folder, file:///… or s3://bucket/prefix.")
-    db: str = Field("sqlite:///data/clipfarm.db", description="SQLAlchemy URL of the database (Tasks, clips; to come).")
+    db: str = Field(
+        "sqlite:///data/clipfarm.db", description="Database of Tasks: SQLite or PostgreSQL, by SQLAlchemy URL."
+    )
     profile: Profile = Field("auto", description="Which models: real, stand-in, or auto (real where they can be had).")
     model_dir: Path = Field(Path("data/models"), description="Local folder of model weights, one folder a model.")
     video_model: str = Field("MCG-NJU/videomae-base", description="Any transformers video model.")
@@ -85,13 +87,22 @@ class Settings(BaseSettings):
     )
     hub_timeout_sec: float = Field(3.0, gt=0, description="How long the model hub is waited for.")
 
-    # Read by the stages to come: descriptions, labels, clips and the discovery vectors of the search.
+    llm_model: str | None = Field(
+        None, description="Language model that describes and labels, by name; nothing is sent where it is empty."
+    )
+    llm_timeout_sec: float = Field(60.0, gt=0, description="How long one answer of the language model is waited for.")
+    llm_retries: int = Field(3, ge=0, description="Further tries where the API asks to wait or is in trouble.")
+    llm_prices_usd: tuple[float, float] | None = Field(
+        None, description="Price of a million tokens in and out, such as [0.25, 2]; costs are unknown without it."
+    )
     openai_api_key: SecretStr | None = Field(
-        None, validation_alias="OPENAI_API_KEY", description="Key of the OpenAI API or a compatible one (to come)."
+        None, validation_alias="OPENAI_API_KEY", description="Key of the OpenAI API or a compatible one."
     )
     openai_base_url: str | None = Field(
-        None, validation_alias="OPENAI_BASE_URL", description="Address of a compatible API (to come)."
+        None, validation_alias="OPENAI_BASE_URL", description="Address of a compatible API."
     )
+
+    # Read by the stages to come: the discovery vectors of the search.
     embedding_enabled: bool = Field(
         False, validation_alias="EMBEDDING_ENABLED", description="False: no text is sent to an API (to come)."
     )

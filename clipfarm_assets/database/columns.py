@@ -29,13 +29,20 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Vector(TypeDecorator[NDArray[np.float32]]):
-    """A vector: float32, (dim,), as little-endian bytes."""
+    """A vector: (dim,), as little-endian bytes, float32 unless it is ``double``."""
 
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: NDArray[np.float32] | None, dialect: Dialect) -> bytes | None:
-        return None if value is None else np.ascontiguousarray(value, dtype="<f4").tobytes()
+    def __init__(self, *, double: bool = False) -> None:
+        super().__init__()
+        self.double = double
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> NDArray[np.float32] | None:
-        return None if value is None else np.frombuffer(value, dtype="<f4").astype(np.float32)
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else np.ascontiguousarray(value, dtype="<f8" if self.double else "<f4").tobytes()
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:
+        if value is None:
+            return None
+        stored = np.frombuffer(value, dtype="<f8" if self.double else "<f4")
+        return stored.astype(np.float64 if self.double else np.float32)

@@ -45,7 +45,7 @@ class Task(Base):
     The priority is computed when it is read.
 
     Attributes:
-        centroid: the normalised mean of its segments' vectors.
+        centroid: the mean of its segments' unit vectors; its direction is what distances are measured to.
         merged_into: where its segments went; set exactly where the status is ``merged``.
         recurrence_of: the resolved Task that has come back as this one.
         labelled_by: ``llm:<model>`` or ``local``.
@@ -67,7 +67,7 @@ class Task(Base):
     status: Mapped[str] = mapped_column(String(16), default="open")
     merged_into: Mapped[str | None] = mapped_column(ForeignKey("tasks.id"))
     recurrence_of: Mapped[str | None] = mapped_column(ForeignKey("tasks.id"))
-    centroid: Mapped[NDArray[np.float32]] = mapped_column(Vector)
+    centroid: Mapped[NDArray[np.float64]] = mapped_column(Vector(double=True))
     segment_count: Mapped[int]
     distinct_user_count: Mapped[int]
     avg_impact: Mapped[float]
@@ -106,7 +106,7 @@ class SegmentFacts:
 
 
 class TaskSegmentLink(SegmentFacts, Base):
-    """A segment belongs to a Task; a segment has one Task at a time."""
+    """A segment belongs to a Task; a segment has one Task at a time. ``how``: see ``tasks.model.How``."""
 
     __tablename__ = "task_segment_links"
     __table_args__ = (
@@ -117,6 +117,7 @@ class TaskSegmentLink(SegmentFacts, Base):
 
     task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id"))
     distance_to_centroid: Mapped[float]
+    how: Mapped[str] = mapped_column(String(16))
     linked_at: Mapped[datetime]
 
 

@@ -12,7 +12,9 @@
     │   └── StoreFull              no space left: free some
     ├── DatabaseError              the database of Tasks does not do what it should
     │   ├── DatabaseUnavailable    no answer, or locked for too long: try again later
-    │   └── DatabaseOutdated       its tables are of a newer version: upgrade this project
+    │   ├── DatabaseOutdated       its tables are of a newer version: upgrade this project
+    │   └── DatabaseChanged        somebody else changed the same rows meanwhile: do it again
+    ├── TaskError                  what is asked of a Task cannot be done: the message says why
     ├── ModelError
     │   ├── ModelUnavailable       the weights cannot be had here: `clipfarm models pull`, or the stand-in profile
     │   └── ModelMismatch          the weights are not those of the lock file: `clipfarm models verify`
@@ -107,6 +109,16 @@ class DatabaseOutdated(DatabaseError):
     """The database was written by a newer version of this project."""
 
     hint = "Upgrade the project, or name another database in CLIPFARM_DB."
+
+
+class DatabaseChanged(DatabaseError):
+    """Somebody else changed the same rows between reading and writing; nothing was written."""
+
+    hint = "Do it again: it starts from what is there now."
+
+
+class TaskError(ClipfarmError):
+    """What is asked of a Task cannot be done."""
 
 
 class ModelError(ClipfarmError):

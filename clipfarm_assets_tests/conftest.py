@@ -1,6 +1,7 @@
 """What every test may use: an empty store in a local folder or S3, an empty database in SQLite or PostgreSQL."""
 
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,14 +96,18 @@ def s3_store(s3_url: str) -> ObjectStore:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of a PostgreSQL on a free port, one a test process."""
     if postgres.programs() is None:
         pytest.skip("PostgreSQL is not installed")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with postgres.running(tmp_path_factory.mktemp("postgres"), port) as url:
+    # pytest closes its own folders to others, and PostgreSQL does not run as root
+    with (
+        tempfile.TemporaryDirectory(prefix="clipfarm-postgres-") as folder,
+        postgres.running(Path(folder), port) as url,
+    ):
         yield url
 
 

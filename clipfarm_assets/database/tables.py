@@ -132,9 +132,11 @@ class PooledSegment(SegmentFacts, Base):
 
 
 class VideoSegmentClusteringState(Base):
-    """How far a team's clustering has come. ``run_number`` is compared and set: of two runs at once one gives way.
+    """How far a team's clustering has come.
 
     Attributes:
+        revision: raised by every change to the team's Tasks and links. A run compares and sets it, so that of two at
+            once, or of a run and a person, the later one gives way.
         last_processed_at: the greatest ``recorded_at`` that was ever taken in; shown, it decides nothing.
         last_segment_id: of that segment.
         model: what made the team's vectors; vectors of another are not compared with them.
@@ -144,7 +146,7 @@ class VideoSegmentClusteringState(Base):
     __tablename__ = "video_segment_clustering_state"
 
     team: Mapped[str] = mapped_column(Text, primary_key=True)
-    run_number: Mapped[int]
+    revision: Mapped[int]
     last_processed_at: Mapped[datetime | None]
     last_segment_id: Mapped[str | None] = mapped_column(String(36))
     last_run_at: Mapped[datetime | None]

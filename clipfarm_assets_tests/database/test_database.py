@@ -19,8 +19,8 @@ from clipfarm_assets.errors import ConfigurationError, DatabaseOutdated, Databas
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def state(team: str = "default", run_number: int = 0) -> VideoSegmentClusteringState:
-    return VideoSegmentClusteringState(team=team, run_number=run_number, counts={})
+def state(team: str = "default", revision: int = 0) -> VideoSegmentClusteringState:
+    return VideoSegmentClusteringState(team=team, revision=revision, counts={})
 
 
 def test_the_migrations_make_the_tables_that_are_declared(database: Database) -> None:
@@ -92,7 +92,7 @@ def test_writers_that_read_first_lose_no_update(database: Database) -> None:
     def add_one() -> None:
         with database.write() as session:
             query = select(VideoSegmentClusteringState).with_for_update()
-            session.scalars(query).one().run_number += 1
+            session.scalars(query).one().revision += 1
 
     threads = [threading.Thread(target=add_one) for _ in range(20)]
     for thread in threads:
@@ -100,7 +100,7 @@ def test_writers_that_read_first_lose_no_update(database: Database) -> None:
     for thread in threads:
         thread.join()
     with database.read() as session:
-        assert session.scalars(select(VideoSegmentClusteringState)).one().run_number == 20
+        assert session.scalars(select(VideoSegmentClusteringState)).one().revision == 20
 
 
 def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:

@@ -78,7 +78,7 @@ def upgrade() -> None:
     op.create_table(
         "video_segment_clustering_state",
         sa.Column("team", sa.Text(), nullable=False),
-        sa.Column("run_number", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("last_processed_at", UtcDateTime(), nullable=True),
         sa.Column("last_segment_id", sa.String(length=36), nullable=True),
         sa.Column("last_run_at", UtcDateTime(), nullable=True),

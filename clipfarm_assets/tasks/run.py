@@ -1,0 +1,251 @@
+"""One run of a team's clustering: what is new is read, decided on, and written in one transaction.
+
+A source is a video's segments or an import, with a data version. The run reads the sources whose version it has not
+taken in yet, and of these the segments that have no place or another description than the one that was judged. Nothing
+is decided by time, so late and equal timestamps cannot be lost; the watermark is kept for people to look at.
+
+A crash leaves the database as it was. The same sources again change nothing.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from clipfarm_assets.database.connect import Database
+from clipfarm_assets.database.tables import PooledSegment, SegmentSource, Task, TaskPair
+from clipfarm_assets.errors import DimensionMismatch
+from clipfarm_assets.segments.model import Segment
+from clipfarm_assets.tasks.book import (
+    Book,
+    add_links,
+    count_again,
+    drop_segments,
+    facts_of,
+    known_segments,
+    merge_tasks,
+    read_book,
+    take_turn,
+)
+from clipfarm_assets.tasks.model import Plan, SegmentBatch, TaskState, TaskStatus
+from clipfarm_assets.tasks.parameters import ClusteringParameters
+from clipfarm_assets.tasks.plan import plan_run
+from clipfarm_assets.tasks.vectors import Floats
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video's segments, or an import. ``data_version`` changes with the segments or their vectors."""
+
+    name: str
+    data_version: str
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """The segments of a source with their vectors, float (n, dim), row by row, and the model that made these."""
+
+    segments: Sequence[Segment]
+    vectors: Floats
+    model: str
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did.
+
+    Attributes:
+        sources: that were taken in; none where nothing had changed.
+        new: segments that had no place, or were described anew.
+        by_how: links by why they are there.
+    """
+
+    team: str
+    sources: int = 0
+    new: int = 0
+    dropped: int = 0
+    tasks_opened: int = 0
+    tasks_recurred: int = 0
+    tasks_merged: int = 0
+    pooled: int = 0
+    by_how: Mapping[str, int] = field(default_factory=dict)
+
+
+def cluster_team(
+    database: Database,
+    team: str,
+    sources: Iterable[Source],
+    read: Callable[[Source], Described],
+    parameters: ClusteringParameters,
+    now: datetime,
+) -> RunReport:
+    """Takes in what the sources have that the team's Tasks have not seen.
+
+    Args:
+        sources: all there are; those already taken in cost nothing. One that is no longer there is left alone:
+            ``forget_source`` takes it out.
+        read: gives the segments of a source; called for changed ones only.
+
+    Raises:
+        DimensionMismatch: vectors of another length or model than the team's.
+        DatabaseChanged: the team's Tasks changed meanwhile; nothing was written.
+        DatabaseUnavailable: nothing was written.
+    """
+    with database.read() as session:
+        book = read_book(session, team)
+        changed = [source for source in sources if book.sources.get(source.name) != source.data_version]
+        if not changed:
+            return RunReport(team, pooled=len(book.pool))
+        news = _news(session, book, changed, read)
+    plan = plan_run(news.new, news.pool, news.tasks, parameters)
+    with database.write() as session:
+        return _write(session, book, changed, news, plan, now)
+
+
+def segment_version(segment: Segment, model: str) -> str:
+    """SHA-256 over all of the segment that its place is judged by."""
+    said = (segment.description, segment.failure.value, segment.confusion, segment.abandonment, segment.user_id)
+    return hashlib.sha256(repr((*said, segment.recorded_at.isoformat(), model)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class _News:
+    """What the changed sources bring.
+
+    Attributes:
+        dropped: segments that are gone, or described anew and judged again.
+        facts: the database's columns of every segment that may be linked or pooled, by its id.
+    """
+
+    new: SegmentBatch
+    pool: SegmentBatch
+    tasks: tuple[TaskState, ...]
+    dropped: frozenset[str]
+    facts: Mapping[str, dict[str, Any]]
+    model: str | None
+
+
+def _news(session: Session, book: Book, changed: Sequence[Source], read: Callable[[Source], Described]) -> _News:
+    new: list[Segment] = []
+    vectors: list[Floats] = []
+    facts: dict[str, dict[str, Any]] = {}
+    dropped: set[str] = set()
+    lost: Counter[str] = Counter()
+    model = book.model
+    for source in changed:
+        described = read(source)
+        if len(described.segments):
+            model = _one_model(book.team, model, described.model)
+        known = {each.segment_id: each for each in known_segments(session, book.team, source.name)}
+        left = dict(known)
+        for row, segment in enumerate(described.segments):
+            version = segment_version(segment, described.model)
+            before = left.pop(segment.segment_id, None)
+            if before is not None and before.version == version:
+                continue
+            if before is not None:
+                left[segment.segment_id] = before  # judged again
+            new.append(segment)
+            vectors.append(described.vectors[row])
+            facts[segment.segment_id] = facts_of(segment, source.name, version)
+        dropped |= left.keys()
+        lost.update(each.task_id for each in left.values() if each.task_id is not None)
+    kept = [row for row, segment in enumerate(book.pool) if segment.segment_id not in dropped]
+    pool = [book.pool[row] for row in kept]
+    return _News(
+        new=SegmentBatch.of(new, _stacked(vectors)),
+        pool=SegmentBatch.of(pool, book.pool_vectors[kept]),
+        tasks=tuple(replace(task, segment_count=task.segment_count - lost[task.task_id]) for task in book.tasks),
+        dropped=frozenset(dropped),
+        facts=facts,
+        model=model,
+    )
+
+
+def _one_model(team: str, before: str | None, now: str) -> str:
+    if before not in (None, now):
+        raise DimensionMismatch(
+            f"The segments of team {team} were embedded by {before}, new ones by {now}.",
+            hint="Embed all of a team's segments with one model, or bring the others in under another team.",
+        )
+    return now
+
+
+def _write(
+    session: Session, book: Book, changed: Sequence[Source], news: _News, plan: Plan, now: datetime
+) -> RunReport:
+    state = take_turn(session, book.team, book.revision)
+    touched = drop_segments(session, book.team, news.dropped)
+    _open_tasks(session, book.team, news, plan, now)
+    for merge in plan.merges:
+        merge_tasks(session, merge, now)
+        touched |= {merge.merged, merge.survivor}
+    for changed_task in plan.updates:
+        session.get_one(Task, changed_task.task_id).centroid = changed_task.centroid
+    add_links(session, plan.links, {**book.pool_facts, **news.facts}, now)
+    _fill_pool(session, plan, news, now)
+    count_again(session, touched | {link.task_id for link in plan.links}, now)
+    _note_pairs(session, book.team, plan, now)
+    for source in changed:
+        session.merge(SegmentSource(team=book.team, source=source.name, data_version=source.data_version, taken_at=now))
+    report = _report(book.team, changed, news, plan)
+    state.model, state.last_run_at, state.counts = news.model, now, asdict(report)
+    latest = max(news.new.segments, key=lambda segment: (segment.recorded_at, segment.segment_id), default=None)
+    if latest is not None and (state.last_processed_at is None or latest.recorded_at >= state.last_processed_at):
+        state.last_processed_at, state.last_segment_id = latest.recorded_at, latest.segment_id
+    return report
+
+
+def _open_tasks(session: Session, team: str, news: _News, plan: Plan, now: datetime) -> None:
+    """New Tasks with local labels; their counts come from the links."""
+    for task in plan.new_tasks:
+        session.add(
+            Task(
+                id=task.task_id, team=team, title="", description="", status=TaskStatus.OPEN.value,
+                recurrence_of=task.recurrence_of, centroid=task.centroid, segment_count=0, distinct_user_count=0,
+                avg_impact=0.0, labelled_by="", labelled_count=0, created_at=now, updated_at=now,
+            )
+        )  # fmt: skip
+    session.flush()
+
+
+def _fill_pool(session: Session, plan: Plan, news: _News, now: datetime) -> None:
+    """The new segments that stay without a Task; those of before are there already."""
+    waiting = set(plan.pool)
+    rows = [
+        {**news.facts[segment_id], "vector": vector, "pooled_at": now}
+        for segment_id, vector in zip(news.new.ids, news.new.unit, strict=True)
+        if segment_id in waiting
+    ]
+    if rows:
+        session.execute(insert(PooledSegment), rows)
+
+
+def _note_pairs(session: Session, team: str, plan: Plan, now: datetime) -> None:
+    for pair in plan.candidates:
+        first, second = sorted(pair)
+        session.merge(TaskPair(first_id=first, second_id=second, team=team, noted_at=now))
+
+
+def _report(team: str, changed: Sequence[Source], news: _News, plan: Plan) -> RunReport:
+    return RunReport(
+        team=team,
+        sources=len(changed),
+        new=len(news.new),
+        dropped=len(news.dropped),
+        tasks_opened=len(plan.new_tasks),
+        tasks_recurred=sum(task.recurrence_of is not None for task in plan.new_tasks),
+        tasks_merged=len(plan.merges),
+        pooled=len(plan.pool),
+        by_how=dict(Counter(link.how.value for link in plan.links)),
+    )
+
+
+def _stacked(vectors: Sequence[Floats]) -> Floats:
+    return np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)

@@ -1,25 +1,28 @@
-"""Titles and descriptions of Tasks by a language model, one Task at a time, after the Tasks themselves are safe.
+"""Titles and descriptions of Tasks: local ones at once, a language model's after the Tasks themselves are safe.
 
-A Task has a local label from the moment it opens. Where a model is configured, it is asked for Tasks with a local
-label and for those whose size has doubled since they were labelled. What the model cannot say stays as it was, with the
-reason beside it, and is asked for again by the next run.
+A Task has a local label from the moment it opens, and another when its size has doubled. Where a model is configured,
+it is asked for Tasks with a local label and for those whose size has doubled since they were labelled. What the model
+cannot say stays as it was, with the reason beside it, and is asked for again by the next run.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import BaseModel, Field, field_validator
 from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from clipfarm_assets.database.connect import Database
 from clipfarm_assets.database.tables import Task, TaskSegmentLink
 from clipfarm_assets.llm.client import Cause, Llm, LlmFailure, Reply, Usage
 from clipfarm_assets.llm.prompts import load_prompt, quoted
+from clipfarm_assets.tasks.labels import WordCounts, local_label
 from clipfarm_assets.tasks.model import TaskStatus
 from clipfarm_assets.tasks.views import links_of
 
-LOCAL = "local"
+LOCAL = "keywords"
 PROMPT = load_prompt("task_label.v1")
 SHOWN_SEGMENTS = 5
 _SHOWN_CHARACTERS = 1500
@@ -71,6 +74,26 @@ class LabelReport:
     failed: dict[str, str] = field(default_factory=dict)
     not_asked: int = 0
     usage: Usage = field(default_factory=Usage)
+
+
+def label_locally(session: Session, team: str, task_ids: Collection[str]) -> None:
+    """Names those of the Tasks that have no label yet, or a local one from when they were half as large."""
+    tasks = [
+        task
+        for task in session.scalars(select(Task).where(Task.id.in_(task_ids), Task.labelled_by == LOCAL))
+        if task.segment_count >= max(1, 2 * task.labelled_count)
+    ]
+    if not tasks:
+        return
+    said: dict[str, list[str]] = {}
+    links = TaskSegmentLink
+    query = select(links.task_id, links.description).where(links.team == team)
+    for task_id, description in session.execute(query.order_by(links.distance_to_centroid, links.segment_id)):
+        said.setdefault(task_id, []).append(description)
+    corpus = WordCounts.of(said.values())
+    for task in tasks:
+        label = local_label(said[task.id], corpus)
+        task.title, task.description, task.labelled_count = label.title, label.description, task.segment_count
 
 
 def label_team(database: Database, team: str, llm: Llm, now: datetime) -> LabelReport:

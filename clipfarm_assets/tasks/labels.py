@@ -14,11 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from clipfarm_assets.tasks.vectors import Floats, mean
-
 KEYWORDS = 3
 MIN_TITLE_WORDS, MAX_TITLE_WORDS = 5, 10
-SEGMENTS_FOR_LLM = 5
 _WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]|[^\W\d_]", re.UNICODE)
 _FILLER = ("as", "described", "in", "the", "video")
 
@@ -54,21 +51,15 @@ class WordCounts:
         return cls(everywhere, sum(everywhere.values()) / max(1, len(counted)))
 
 
-def nearest_to_centroid(unit: Floats, n: int = SEGMENTS_FOR_LLM) -> list[int]:
-    """The rows nearest the rows' own centroid, nearest first; equally near ones in their order."""
-    distances = np.round(1 - unit @ mean(unit, range(len(unit))), 6)
-    return [int(row) for row in np.argsort(distances, kind="stable")[:n]]
-
-
-def local_label(descriptions: Sequence[str], unit: Floats, corpus: WordCounts) -> Label:
-    """The label of a Task with these segments, row by row; the same for the same segments in the same order.
+def local_label(descriptions: Sequence[str], corpus: WordCounts) -> Label:
+    """The label of a Task with these segments, the nearest to its centroid first; the same for the same order.
 
     Raises:
         ValueError: there are none.
     """
     if not descriptions:
         raise ValueError("A Task without segments has no label.")
-    typical = descriptions[nearest_to_centroid(unit, 1)[0]].strip()
+    typical = descriptions[0].strip()
     words = keywords(descriptions, corpus)
     return Label(_title(words, typical), typical or "No description.", words)
 

@@ -33,6 +33,7 @@ from clipfarm_assets.tasks.book import (
     read_book,
     take_turn,
 )
+from clipfarm_assets.tasks.labelling import LOCAL, label_locally
 from clipfarm_assets.tasks.model import Plan, SegmentBatch, TaskState, TaskStatus
 from clipfarm_assets.tasks.parameters import ClusteringParameters
 from clipfarm_assets.tasks.plan import plan_run
@@ -190,7 +191,9 @@ def _write(
         session.get_one(Task, changed_task.task_id).centroid = changed_task.centroid
     add_links(session, plan.links, {**book.pool_facts, **news.facts}, now)
     _fill_pool(session, plan, news, now)
-    count_again(session, touched | {link.task_id for link in plan.links}, now)
+    touched |= {link.task_id for link in plan.links}
+    count_again(session, touched, now)
+    label_locally(session, book.team, touched)
     _note_pairs(session, book.team, plan, now)
     for source in changed:
         session.merge(SegmentSource(team=book.team, source=source.name, data_version=source.data_version, taken_at=now))
@@ -203,13 +206,13 @@ def _write(
 
 
 def _open_tasks(session: Session, team: str, news: _News, plan: Plan, now: datetime) -> None:
-    """New Tasks with local labels; their counts come from the links."""
+    """New Tasks; counts and label come from the links."""
     for task in plan.new_tasks:
         session.add(
             Task(
                 id=task.task_id, team=team, title="", description="", status=TaskStatus.OPEN.value,
                 recurrence_of=task.recurrence_of, centroid=task.centroid, segment_count=0, distinct_user_count=0,
-                avg_impact=0.0, labelled_by="", labelled_count=0, created_at=now, updated_at=now,
+                avg_impact=0.0, labelled_by=LOCAL, labelled_count=0, created_at=now, updated_at=now,
             )
         )  # fmt: skip
     session.flush()

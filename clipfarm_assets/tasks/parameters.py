@@ -28,6 +28,8 @@ class ClusteringParameters:
             do not tear a cluster apart.
         max_task_spread: the average distance of a newcomer to all members of a Task, and between the members of two
             Tasks or clusters that become one, stays below this: no chains.
+        pool_neighbours: for each new segment so many of the pool's nearest take part in its run, and as many of the
+            nearest single-segment Tasks; it keeps a batch's cost from growing with the pool.
         priority_formula: ``severity`` or ``additive``, see ``priority``.
     """
 
@@ -42,11 +44,14 @@ class ClusteringParameters:
     max_linkage_distance: float = 0.65
     min_linkage_distance: float = 0.05
     max_task_spread: float = 0.62
+    pool_neighbours: int = 5
     priority_formula: Literal["severity", "additive"] = "severity"
 
     def __post_init__(self) -> None:
-        if self.min_cluster_size < 2 or self.min_samples < 1 or self.pca_components < 1:
-            raise ValueError("min_cluster_size is 2 or more, min_samples and pca_components are 1 or more.")
+        if self.min_cluster_size < 2 or min(self.min_samples, self.pca_components, self.pool_neighbours) < 1:
+            raise ValueError(
+                "min_cluster_size is 2 or more; min_samples, pca_components, pool_neighbours are 1 or more."
+            )
         if not 0 < self.min_linkage_distance < self.max_linkage_distance <= 2:
             raise ValueError("0 < min_linkage_distance < max_linkage_distance <= 2 does not hold.")
         if not 0 < self.task_match_threshold <= 2 or not 0 < self.max_task_spread <= 2:

@@ -37,7 +37,7 @@ from clipfarm_assets.tasks.model import (
     survivors,
 )
 from clipfarm_assets.tasks.parameters import ClusteringParameters
-from clipfarm_assets.tasks.vectors import Floats, Indices, cosine_distance, directions, join_means, mean, near_any
+from clipfarm_assets.tasks.vectors import Floats, Indices, among_nearest, cosine_distance, directions, join_means, mean
 
 _NAMESPACE = UUID("0c7d5f52-19d5-5b8e-8b43-50b0a4a5d0f3")  # of Task ids
 
@@ -118,16 +118,16 @@ class _Run:
     def cluster_the_rest(self) -> None:
         """Clusters of what is left, the pool, and Tasks of a single segment; each joins or opens a Task.
 
-        Of the pool and of those Tasks only what is near a new segment takes part: the rest was judged before, and a
+        Of the pool and of those Tasks only the new segments' nearest take part: the rest was judged before, and a
         batch is to cost what it brings.
         """
         rest = self._undecided()
         new, pooled = rest[rest < self._n_new], rest[rest >= self._n_new]
         lone = [group for group in self._existing.values() if group.count == 1]
         centroids = directions(np.array([group.mean for group in lone]).reshape(len(lone), self._unit.shape[1]))
-        horizon = self._parameters.max_linkage_distance
-        pooled = pooled[near_any(self._unit[pooled], self._unit[new], horizon)]
-        close = near_any(centroids, self._unit[new], horizon)
+        horizon, k = self._parameters.max_linkage_distance, self._parameters.pool_neighbours
+        pooled = pooled[among_nearest(self._unit[pooled], self._unit[new], horizon, k)]
+        close = among_nearest(centroids, self._unit[new], horizon, k)
         lone = [group for group, takes_part in zip(lone, close, strict=True) if takes_part]
         rest = np.concatenate([new, pooled])
         unit = self._unit[rest]

@@ -44,12 +44,15 @@ def directions(means: npt.NDArray[np.floating]) -> Floats:
     return normalize(means)
 
 
-def near_any(unit: Floats, others: Floats, distance: float) -> npt.NDArray[np.bool_]:
-    """Whether each row is nearer to any of the others than this cosine distance, strictly: (n,)."""
+def among_nearest(unit: Floats, others: Floats, distance: float, k: int) -> npt.NDArray[np.bool_]:
+    """Whether each row is one of the k nearest to any of the others, and nearer than this cosine distance: (n,)."""
     near = np.zeros(len(unit), np.bool_)
-    if len(others):
-        for rows in blocks(len(unit), len(others)):
-            near[rows] = (unit[rows] @ others.T).max(axis=1) > 1 - distance
+    if not len(unit):
+        return near
+    for rows in blocks(len(others), len(unit)):
+        similarity = others[rows] @ unit.T
+        chosen = np.argpartition(-similarity, min(k, len(unit)) - 1, axis=1)[:, :k]
+        near[chosen[np.take_along_axis(similarity, chosen, axis=1) > 1 - distance]] = True
     return near
 
 

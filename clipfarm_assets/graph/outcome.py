@@ -46,11 +46,9 @@ class Outcome(NamedTuple):
         return self.source_hash == source_hash and self.versions == versions
 
     def to_fields(self) -> dict[str, Any]:
-        """Plain JSON values by name."""
+        """Plain JSON values by name, without those that are as by default."""
         fields = {**self._asdict(), "status": self.status.value, "versions": dict(vars(self.versions))}
-        if not self.apart:
-            del fields["apart"]  # nearly always
-        return fields
+        return {name: value for name, value in fields.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
 
     def to_json(self) -> str:
         return json.dumps(self.to_fields(), separators=(",", ":"), ensure_ascii=False)
@@ -58,21 +56,16 @@ class Outcome(NamedTuple):
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "Outcome":
         """The outcome that ``to_fields`` gave; fields that this version does not know are left out."""
-        status = _STATUSES[fields["status"]]
-        try:
-            versions = _versions(*_parts_of_versions(fields["versions"]))
-            return cls._make(
-                (status, fields["source_hash"], versions, *_after_versions(fields), fields.get("apart", ""))
-            )
-        except KeyError:  # written before some field came
-            known = {name: fields[name] for name in cls._fields if name in fields}
-            return cls(**{**known, "status": status, "versions": Versions(**fields["versions"])})
+        given = {**_DEFAULTS, **fields}
+        versions = _versions(*_parts_of_versions(given["versions"]))
+        return cls._make((_STATUSES[given["status"]], given["source_hash"], versions, *_after_versions(given)))
 
 
+_DEFAULTS = Outcome._field_defaults
 _STATUSES = {status.value: status for status in Status}
 _parts_of_versions = itemgetter("code_version", "model_name", "model_version", "preprocess_version")
 _versions = lru_cache(maxsize=1024)(Versions)  # few of them stand behind very many outcomes
-_after_versions = itemgetter(*Outcome._fields[Outcome._fields.index("versions") + 1 : -1])
+_after_versions = itemgetter(*Outcome._fields[Outcome._fields.index("versions") + 1 :])
 
 
 def outcomes_from_json(texts: Sequence[str]) -> list[Outcome]:

@@ -102,7 +102,7 @@ class Rule:
             # A plan newer than the outcome is a run that died, or was stopped by another stage, before it said a word.
             interrupted = outcome.status.materialized and seen.planned_id > seen.outcome_id
             suspect = interrupted and seen.died
-            return Verdict(outcome.status, source_hash, due=interrupted, outcome=outcome, suspect=suspect)
+            return Verdict(outcome.status, source_hash, interrupted, None, outcome, suspect)
         due_at = next_try(outcome, self.settings)
         due = self.now >= due_at or seen.died
         return Verdict(outcome.status, source_hash, due=due, due_at=due_at, outcome=outcome, suspect=seen.died)

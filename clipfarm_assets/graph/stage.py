@@ -53,10 +53,8 @@ class Stage:
 
     def source_hash(self, video: Video, data_versions: Mapping[str, str]) -> str:
         """SHA-256 over the fields that shape the input and the data versions of the stages before."""
-        shape = [*(getattr(video, name) for name in self.fields), *(data_versions[each.name] for each in self.upstream)]
-        return hashlib.sha256(f"[{', '.join(map(_json, shape))}]".encode()).hexdigest()
-
-
-def _json(value: object) -> str:
-    """``json.dumps``, without what it costs to set it up for each of very many texts."""
-    return encode_basestring_ascii(value) if type(value) is str else json.dumps(value)
+        values = [getattr(video, name) for name in self.fields]
+        values += [data_versions[each.name] for each in self.upstream]
+        # as json.dumps writes the list, without what it costs to set that up for each of very many
+        shape = [encode_basestring_ascii(each) if type(each) is str else json.dumps(each) for each in values]
+        return hashlib.sha256(f"[{', '.join(shape)}]".encode()).hexdigest()

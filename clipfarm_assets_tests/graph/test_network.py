@@ -156,13 +156,17 @@ def web(tiny: TinyVideos) -> Iterator[Web]:
         yield running
 
 
+def no_pause(sec: float) -> None:
+    """Nobody waits between tries; picklable, since the workers download."""
+
+
 @pytest.fixture
 def of_sources(
     deployment: Deployment, web: Web, s3_server: S3Server, s3_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Deployment:
     """A deployment with a row for each kind of source, its addresses full of secrets."""
     monkeypatch.setattr(
-        platform, "FetchOptions", functools.partial(FetchOptions, attempts=3, pause=lambda sec: None)
+        platform, "FetchOptions", functools.partial(FetchOptions, attempts=3, pause=no_pause)
     )  # nobody waits between tries
     for name, value in {"ALLOW_PRIVATE_ADDRESSES": "true", "DOWNLOAD_TIMEOUT_SEC": 3.0, "DOWNLOAD_LIMIT_SEC": 10.0,
                         "MAX_DOWNLOAD_BYTES": 2_000_000, "RETRY_PAUSE_SEC": 600}.items():  # fmt: skip

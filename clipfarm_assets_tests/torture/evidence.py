@@ -125,7 +125,8 @@ def read_log(databases: Path) -> Log:
         log.at_work.discard(pair)
         log.made[pair] += kind == "ASSET_MATERIALIZATION"
         log.interrupted[pair] += outcome["status"] == "pending"
-        log.last[pair], log.tries[pair], log.newest["outcome"] = outcome["status"], outcome["retry_count"], event_id
+        log.last[pair], log.newest["outcome"] = outcome["status"], event_id
+        log.tries[pair] = outcome.get("retry_count", 0)  # what is as by default is not written
     return log
 
 

@@ -96,7 +96,7 @@ def keep_all(path: Path) -> list[Any]:
 
 def by_packets(path: Path, count: int = COUNT) -> list[Any]:
     """The same sampling, by an index that reads every packet."""
-    index = frames._index_of_packets(path)
+    index = frames.index_of_packets(path)
     assert index is not None
     wanted = index.pts[uniform(len(index.pts), count)].tolist()
     found = frames._decode_indexed(path, index, wanted)

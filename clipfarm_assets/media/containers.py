@@ -21,8 +21,8 @@ from av.container import OutputContainer
 
 from clipfarm_assets.errors import UnsupportedMedia
 from clipfarm_assets.media.encoding import AudioEncoder, VideoEncoder
-from clipfarm_assets.media.frames import timestamps
 from clipfarm_assets.media.opening import Media, check_count, open_media, packets_of, reason, video_of
+from clipfarm_assets.media.packet_index import timestamps
 from clipfarm_assets.media.probe import probe
 from clipfarm_assets.media.subtitles import text_stream, words_of
 

@@ -47,7 +47,7 @@ def test_the_fast_way_is_taken_where_the_index_can_be_trusted(
     def refuse(*_: object) -> Any:
         raise AssertionError("decoded sequentially")
 
-    monkeypatch.setattr(frames, "_decode_sequentially", refuse)
+    monkeypatch.setattr(frames, "decode_sequentially", refuse)
     sample_frames(made(name), 16)
 
 
@@ -64,7 +64,7 @@ def test_the_tables_of_an_mp4_are_its_index(
     def refuse(*_: object) -> Any:
         raise AssertionError("read every packet")
 
-    monkeypatch.setattr(frames, "_index_of_packets", refuse)
+    monkeypatch.setattr(frames, "index_of_packets", refuse)
     by_tables = sample_frames(made(name), 16)
     assert (by_tables.indices, by_tables.times_sec) == (by_packets.indices, by_packets.times_sec)
     assert all(np.array_equal(a, b) for a, b in zip(by_tables.images, by_packets.images, strict=True))
@@ -72,7 +72,7 @@ def test_the_tables_of_an_mp4_are_its_index(
 
 def sample_frames_by_packets(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
-        patch.setattr(frames, "_index_of_tables", lambda path: None)
+        patch.setattr(frames, "index_of_tables", lambda path: None)
         return sample_frames(path, 16)
 
 

@@ -3,17 +3,19 @@
 import fcntl
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfarm_assets.errors import ClipfarmError, ConfigurationError
+from clipfarm_assets.errors import ClipfarmError, ConfigurationError, DatabaseUnavailable
 
 if TYPE_CHECKING:
     import dagster as dg
 
 STORAGE = "CLIPFARM_DAGSTER_STORAGE"
+_SMALLEST_WRITE_BYTES = 64 * 1024  # SQLite needs some pages even to read
 
 
 def environment() -> dict[str, str]:
@@ -50,12 +52,27 @@ def only_run() -> Iterator[None]:
 
 @contextmanager
 def instance() -> Iterator["dg.DagsterInstance"]:
-    """The Dagster instance, its databases made where they are not there yet."""
+    """The Dagster instance, its databases made where they are not there yet.
+
+    Raises:
+        DatabaseUnavailable: they cannot be read or written, for instance since the disk is full.
+    """
     import dagster as dg
+    from sqlalchemy.exc import OperationalError
+
+    from clipfarm_assets.database.connect import reason
 
     enter()
-    with dg.DagsterInstance.get() as found:
-        yield found
+    try:
+        with dg.DagsterInstance.get() as found:
+            yield found
+    except OperationalError as error:
+        folder = os.environ[STORAGE]
+        full = "; the disk is full" if shutil.disk_usage(folder).free < _SMALLEST_WRITE_BYTES else ""
+        raise DatabaseUnavailable(
+            f"Dagster's databases in {folder} do not answer: {reason(error)}{full}.",
+            hint="Finished videos are kept; the next run takes up the rest.",
+        ) from error
 
 
 def _project_folder() -> Path:

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from clipfarm_assets.outcomes import Item
 from clipfarm_assets.settings import Settings, setting_variable
 from clipfarm_assets.store.failures import store_error
 from clipfarm_assets.store.object_store import ObjectStore
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +147,20 @@ def test_two_runs_do_not_work_at_once() -> None:
             with pytest.raises(ClipfarmError, match=rf"Another `clipfarm run` \(pid {os.getpid()}\) is working here"):
                 with home.only_run():
                     pass
+
+
+def test_databases_that_cannot_be_used_are_named_instead_of_a_traceback(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
+    (project / "data/dagster/history/runs.db").mkdir(parents=True)  # where the file should be
+    code, _, err = clipfarm(monkeypatch, "ledger")
+    assert code == 2
+    assert f"Dagster's databases in {project}/data/dagster do not answer: unable to open database file." in err
+    assert "the disk is full" not in err
+    full = shutil.disk_usage(project)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    assert "unable to open database file; the disk is full." in clipfarm(monkeypatch, "ledger")[2]
 
 
 def rows(count: int) -> pa.Table:

@@ -1,5 +1,7 @@
 """The daemon is up; a person only edits the CSV."""
 
+import io
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,7 +14,8 @@ def _fused(deployment: Deployment) -> dict[str, str]:
     manifest = deployment.store / "clipfarm/fused/concat/fused_manifest.parquet"
     if not manifest.is_file():
         return {}
-    return {row["video_id"]: row["status"] for row in pq.read_table(manifest).to_pylist()}
+    whole = io.BytesIO(manifest.read_bytes())  # by its path, pyarrow opens it twice: it may be replaced between
+    return {row["video_id"]: row["status"] for row in pq.read_table(whole).to_pylist()}
 
 
 def test_an_appended_row_becomes_fused_and_a_removed_one_vanishes_without_any_command(here: Deployment) -> None:

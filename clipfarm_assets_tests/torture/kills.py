@@ -1,5 +1,7 @@
 """kill -9 of the command line and of every part of the daemon, and then the end of the work."""
 
+from collections.abc import Collection
+
 from clipfarm_assets_tests.torture.audit import Audit
 from clipfarm_assets_tests.torture.bench import Bench, wait_until_done
 from clipfarm_assets_tests.torture.evidence import unfinished_runs
@@ -63,9 +65,12 @@ def daemon(bench: Bench) -> None:
         bench.end(audit)
 
 
-def finish_by_daemon(home: Home, audit: Audit, seconds: float = _END_SEC) -> None:
-    """Waits until the daemon has done the rest by itself, then stops it."""
+def finish_by_daemon(home: Home, audit: Audit, seconds: float = _END_SEC, *, may_stay: Collection[str] = ()) -> None:
+    """Waits until the daemon has done the rest by itself, then stops it; parts that ``may_stay`` are then killed."""
     done = wait_until_done(home, audit, seconds)
     audit.require("the end", f"the daemon has not done the rest: {home.log('dagster-daemon')}", done)
     until(lambda: not unfinished_runs(home.databases_folder), 30)
-    audit.require("the end", "the daemon cannot be stopped", not home.stop())
+    left = home.stop()
+    staying = [process for part in may_stay for process in home.role(part)]
+    audit.require("the end", "the daemon cannot be stopped", set(left) <= set(staying))
+    home.kill(staying)

@@ -16,7 +16,7 @@ def two_daemons(bench: Bench) -> None:
         first = home.start("clipfarm", "run")
         bench.wait_for_a_moment(home)
         second = home.command("clipfarm", "run", seconds=_END_SEC)
-        refused = second.code == 1 and f"Another `clipfarm run` (pid {first.pid})" in second.err
+        refused = second.code == 2 and f"Another `clipfarm run` (pid {first.pid})" in second.err
         audit.require("two command lines", f"the second says that there is another: {second.err[-300:]}", refused)
         bench.moment(audit, "a second `clipfarm run` refused")
         first.wait(_END_SEC)

@@ -102,6 +102,17 @@ class Settings(BaseSettings):
         None, validation_alias="OPENAI_BASE_URL", description="Address of a compatible API."
     )
 
+    http_token: SecretStr | None = Field(
+        None, description="Token that callers of the HTTP API must send; none is asked for where it is empty."
+    )
+    http_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins whose pages may call the HTTP API (CORS), such as https://clips.example; commas between.",
+    )
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000", description="Dagster's web server: it starts the runs that the HTTP API asks for."
+    )
+
     # Read by the stages to come: the discovery vectors of the search.
     embedding_enabled: bool = Field(
         False, validation_alias="EMBEDDING_ENABLED", description="False: no text is sent to an API (to come)."
@@ -116,10 +127,12 @@ class Settings(BaseSettings):
         500, ge=1, validation_alias="EMBEDDING_REQUESTS_PER_MINUTE", description="Limit of the API (to come)."
     )
 
-    @field_validator("fusion_strategies", mode="before")
+    @field_validator("fusion_strategies", "http_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",")) if value.strip() else ()
 
     @field_validator("fusion_strategies")
     @classmethod

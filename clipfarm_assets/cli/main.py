@@ -17,6 +17,7 @@ from clipfarm_assets.cli import home
 from clipfarm_assets.cli.ledger import ledger
 from clipfarm_assets.cli.models import models
 from clipfarm_assets.cli.run import run
+from clipfarm_assets.cli.serve import serve
 from clipfarm_assets.errors import ClipfarmError, ConfigurationError
 
 _HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embeddings and fused vectors.
@@ -32,6 +33,7 @@ _USERINFO = re.compile(r"://[^/\s]*@")  # greedy: a password may hold an @
 cli = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 cli.command()(run)
 cli.command()(ledger)
+cli.command()(serve)
 cli.add_typer(models, name="models")
 
 

@@ -149,15 +149,21 @@ class ObjectStore:
             path.unlink(missing_ok=True)
         return len(torn)
 
-    def ranges(self, info: ObjectInfo) -> Iterator[bytes]:
+    def ranges(self, info: ObjectInfo, first: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """The object's bytes, a range at a time: a broken connection costs one range, and each has its own tries.
+
+        Args:
+            info: the object, as ``head`` found it.
+            first: the first byte that is wanted.
+            stop: the one after the last; all to the end where None.
 
         Raises:
             FileNotFoundError: the object is gone.
             StoreError: the object was replaced meanwhile, or the store does not do what it should.
         """
-        for start in range(0, info.size, _READ_CHUNK_BYTES):
-            span = (start, min(start + _READ_CHUNK_BYTES, info.size))
+        end = info.size if stop is None else stop
+        for start in range(first, end, _READ_CHUNK_BYTES):
+            span = (start, min(start + _READ_CHUNK_BYTES, end))
             part = None
             with self._named(f"read {info.key}"):
                 try:

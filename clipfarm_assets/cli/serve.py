@@ -1,0 +1,42 @@
+"""`clipfarm serve`: the HTTP API."""
+
+from typing import Annotated
+
+import typer
+
+from clipfarm_assets.cli import home
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than this machine's own needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.")] = 8000,
+) -> None:
+    """Serves the HTTP API; its documentation, with examples to try, is at /docs.
+
+    Batches that are asked for here are made by Dagster: keep `clipfarm dev`, or a daemon, running beside it.
+    """
+    import uvicorn
+
+    from clipfarm_assets.database.connect import open_database
+    from clipfarm_assets.database.migrate import migrate
+    from clipfarm_assets.errors import ConfigurationError
+    from clipfarm_assets.graph.platform import Workshop
+    from clipfarm_assets.http.app import Backend, create_app
+    from clipfarm_assets.settings import load_settings
+
+    home.enter()
+    settings = load_settings()
+    if host not in _OWN and settings.http_token is None:
+        raise ConfigurationError(
+            f"Whoever reaches {host} could change clips.", hint="Set CLIPFARM_HTTP_TOKEN, or serve this machine only."
+        )
+    workshop = Workshop(settings)
+    database = open_database(settings.db)
+    migrate(database)
+    backend = Backend(settings, workshop.store, database, lambda video_id: workshop.videos([video_id]).get(video_id))
+    uvicorn.run(create_app(backend), host=host, port=port, log_level="info")
+
+
+_OWN = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -5,6 +5,7 @@
     ClipfarmError                  what happened, and a hint: what to do
     ├── ConfigurationError         a setting is missing or wrong: correct the named variable
     ├── MetadataFileError          the CSV as a whole cannot be read: mend the file, the previous state stays
+    ├── SegmentFileError           a file of described segments cannot be read: mend it, nothing of it was taken in
     ├── StoreError                 the object store does not do what it should
     │   ├── StoreUnavailable       no answer, or 5xx: try again later
     │   ├── StoreAccessDenied      credentials missing or refused: set the AWS variables, or the rights of the folder
@@ -65,6 +66,12 @@ class MetadataFileError(ClipfarmError):
     """The metadata CSV as a whole cannot be read."""
 
     hint = "The previous metadata stays in force until the file is mended."
+
+
+class SegmentFileError(ClipfarmError):
+    """A file of described segments as a whole cannot be read."""
+
+    hint = "Mend the file; nothing of it was taken in."
 
 
 class StoreError(ClipfarmError):

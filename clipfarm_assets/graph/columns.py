@@ -8,6 +8,7 @@ _NOTES = {
     "url": "Where the video comes from: a file, http(s), s3 or a site.",
     "captured_at": "When the metadata row was observed.",
     "presence": "`missing` where the video's rows vanished from the CSV.",
+    "first_captured_at": "When the first of the video's rows was observed.",
     "removed": "The row asks for the video to be deleted everywhere.",
     "tags": "As the row writes them, `;` between.",
     "extra": "Columns that the platform does not know.",

@@ -11,6 +11,7 @@ from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
+from clipfarm_assets.tasks.book import forget_video
 
 
 @dg.op
@@ -24,6 +25,8 @@ def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> 
     artifacts = workshop.artifacts
     rows = workshop.videos(chunk.videos)
     video_ids = [video_id for video_id in chunk.videos if video_id in rows and rows[video_id].removed]
+    for video_id in video_ids:
+        forget_video(workshop.database, video_id, datetime.now(UTC))
     for stage in reversed(STAGES):
         events = EventGroup(context, stage.name)
         for video_id in video_ids:

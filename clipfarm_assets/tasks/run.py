@@ -28,6 +28,7 @@ from clipfarm_assets.tasks.book import (
     count_again,
     drop_segments,
     facts_of,
+    held_elsewhere,
     known_segments,
     merge_tasks,
     read_book,
@@ -64,12 +65,14 @@ class RunReport:
     Attributes:
         sources: that were taken in; none where nothing had changed.
         new: segments that had no place, or were described anew.
+        elsewhere: segments that another source had brought in already: the same span of the same video stays with it.
         by_how: links by why they are there.
     """
 
     team: str
     sources: int = 0
     new: int = 0
+    elsewhere: int = 0
     dropped: int = 0
     tasks_opened: int = 0
     tasks_recurred: int = 0
@@ -130,6 +133,7 @@ class _News:
     dropped: frozenset[str]
     facts: Mapping[str, dict[str, Any]]
     model: str | None
+    elsewhere: int
 
 
 def _news(session: Session, book: Book, changed: Sequence[Source], read: Callable[[Source], Described]) -> _News:
@@ -138,14 +142,18 @@ def _news(session: Session, book: Book, changed: Sequence[Source], read: Callabl
     facts: dict[str, dict[str, Any]] = {}
     dropped: set[str] = set()
     lost: Counter[str] = Counter()
-    model = book.model
+    model, elsewhere = book.model, 0
     for source in changed:
         described = read(source)
         if len(described.segments):
             model = _one_model(book.team, model, described.model)
-        known = {each.segment_id: each for each in known_segments(session, book.team, source.name)}
-        left = dict(known)
+        left = {each.segment_id: each for each in known_segments(session, book.team, source.name)}
+        strangers = [segment.segment_id for segment in described.segments if segment.segment_id not in left]
+        held = held_elsewhere(session, book.team, source.name, strangers) | facts.keys()
+        elsewhere += len(held & set(strangers))
         for row, segment in enumerate(described.segments):
+            if segment.segment_id in held:
+                continue
             version = segment_version(segment, described.model)
             before = left.pop(segment.segment_id, None)
             if before is not None and before.version == version:
@@ -166,6 +174,7 @@ def _news(session: Session, book: Book, changed: Sequence[Source], read: Callabl
         dropped=frozenset(dropped),
         facts=facts,
         model=model,
+        elsewhere=elsewhere,
     )
 
 
@@ -241,6 +250,7 @@ def _report(team: str, changed: Sequence[Source], news: _News, plan: Plan) -> Ru
         team=team,
         sources=len(changed),
         new=len(news.new),
+        elsewhere=news.elsewhere,
         dropped=len(news.dropped),
         tasks_opened=len(plan.new_tasks),
         tasks_recurred=sum(task.recurrence_of is not None for task in plan.new_tasks),

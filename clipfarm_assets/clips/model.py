@@ -71,8 +71,8 @@ class Timeframe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    start: float | None = Field(None, ge=0, le=1e7)
-    end: float | None = Field(None, gt=0, le=1e7)
+    start: float | None = Field(default=None, ge=0, le=1e7)
+    end: float | None = Field(default=None, gt=0, le=1e7)
 
     @model_validator(mode="after")
     def _order(self) -> "Timeframe":

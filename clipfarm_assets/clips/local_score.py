@@ -12,7 +12,7 @@ import numpy as np
 
 from clipfarm_assets.clips.loudness import Loudness
 from clipfarm_assets.clips.model import MAX_SCORE, Part
-from clipfarm_assets.clips.timeline import PAUSE_MS, Sentence, Spoken, Timeline, ends_sentence, joined
+from clipfarm_assets.clips.timeline import PAUSE_MS, Spoken, Timeline, ends_sentence, joined
 from clipfarm_assets.clips.vocabulary import content_words, vocabulary, words_in
 from clipfarm_assets.clips.windows import Window
 
@@ -221,17 +221,6 @@ class LocalScorer:
             or _any_in(word, numbers)
             or (len(word.text) > 2 and word.text[0].isupper() and word.start_ms not in self._sentence_starts)
         ]
-
-
-def telling_sentence(sentences: Sequence[Sentence], window: Window, language: str | None) -> Sentence | None:
-    """The sentence of the window with most content for its length, the earlier of equals; None without any."""
-    known = vocabulary(language)
-    inside = [each for each in sentences if each.start_ms >= window.start_ms and each.end_ms <= window.end_ms]
-
-    def weight(sentence: Sentence) -> float:
-        return len(set(content_words([sentence.text], known))) / (len(words_in(sentence.text)) + 4)
-
-    return max(inside, key=weight, default=None)
 
 
 def _any_in(word: Spoken, listed: frozenset[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Batches, clips and jobs in the database: every function here is one transaction, and safe to call again.
+"""Batches and clips in the database: every function here is one transaction, and safe to call again.
 
 A batch is ``draft`` until somebody takes it, ``processing`` while its owner's lease lasts, then ``ready`` or
 ``failed``. An owner that dies loses the batch when the lease is over, and the next one does it again; one that has
@@ -17,11 +17,12 @@ from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from clipfarm_assets.clips.jobs import existing_clip, found, move, new_job, open_jobs
 from clipfarm_assets.clips.model import BatchConfig
 from clipfarm_assets.clips.titles import MAX_TITLE
 from clipfarm_assets.database.clip_tables import Clip, ClipBatch, ClipExport, ClipLlmContext, Job
 from clipfarm_assets.database.connect import Database
-from clipfarm_assets.errors import ClipError, ClipMissing, DatabaseChanged
+from clipfarm_assets.errors import ClipError, DatabaseChanged
 
 LEASE = timedelta(minutes=15)
 MAX_TRIES = 3
@@ -63,7 +64,7 @@ def create_batch(
         id=batch_id, video_source_id=video_id, name=name, config_json=config.model_dump(mode="json"), status="draft",
         tries=0, created_at=now, updated_at=now,
     )  # fmt: skip
-    job = _job("score_batch", batch_id, None, now, str(uuid5(NAMESPACE_URL, f"clipfarm:first-job:{batch_id}")))
+    job = new_job("score_batch", batch_id, None, now, str(uuid5(NAMESPACE_URL, f"clipfarm:first-job:{batch_id}")))
     try:
         with database.write() as session:
             session.add(batch)
@@ -105,7 +106,7 @@ def take_batch(
         taken.status, taken.owner, taken.lease_until = "processing", owner, now + lease
         taken.tries += 1
         taken.updated_at = now
-        for job in _open_jobs(session, batch_id):
+        for job in open_jobs(session, batch_id):
             job.status, job.started_at, job.updated_at = "running", job.started_at or now, now
         return taken
 
@@ -122,7 +123,7 @@ def give_back(database: Database, batch_id: str, owner: str, what: str, now: dat
         batch = _owned(session, batch_id, owner)
         batch.status, batch.owner, batch.lease_until = "draft", None, None
         batch.tries, batch.error_message, batch.updated_at = batch.tries - 1, what, now
-        for job in _open_jobs(session, batch_id):
+        for job in open_jobs(session, batch_id):
             job.status, job.error_message, job.updated_at = "queued", what, now
 
 
@@ -181,9 +182,9 @@ def reopen_batch(database: Database, batch_id: str, now: datetime) -> tuple[Clip
     with database.write() as session:
         batch = _changeable(session, batch_id)
         if batch.status in ("draft", "processing"):
-            return batch, next(iter(_open_jobs(session, batch_id)))
+            return batch, next(iter(open_jobs(session, batch_id)))
         batch.status, batch.error_message, batch.tries, batch.updated_at = "draft", None, 0, now
-        job = _job("score_batch", batch_id, None, now)
+        job = new_job("score_batch", batch_id, None, now)
         session.add(job)
         return batch, job
 
@@ -208,7 +209,7 @@ def edit_clip(
         ClipError: its batch is final, or the values cannot be.
     """
     with database.write() as session:
-        clip = _clip(session, clip_id)
+        clip = existing_clip(session, clip_id)
         _changeable(session, clip.clip_batch_id)
         session.refresh(clip)  # as it is since the batch is locked
         start = clip.start_time_sec if edit.start_sec is None else edit.start_sec
@@ -246,13 +247,13 @@ def set_thumbnail(database: Database, clip_id: str, start_sec: float, end_sec: f
 def get_batch(database: Database, batch_id: str) -> ClipBatch:
     """Raises ClipMissing."""
     with database.read() as session:
-        return _found(session.get(ClipBatch, batch_id), "batch", batch_id)
+        return found(session.get(ClipBatch, batch_id), "batch", batch_id)
 
 
 def get_clip(database: Database, clip_id: str) -> Clip:
     """Raises ClipMissing."""
     with database.read() as session:
-        return _clip(session, clip_id)
+        return existing_clip(session, clip_id)
 
 
 def list_batches(database: Database, video_id: str, most: int = 100, skip: int = 0) -> list[ClipBatch]:
@@ -268,50 +269,12 @@ def list_clips(database: Database, batch_id: str, most: int = 1000, skip: int = 
     query = select(Clip).where(Clip.clip_batch_id == batch_id)
     query = query.order_by(Clip.viral_score.desc().nulls_last(), Clip.start_time_sec, Clip.id).limit(most).offset(skip)
     with database.read() as session:
-        _found(session.get(ClipBatch, batch_id), "batch", batch_id)
+        found(session.get(ClipBatch, batch_id), "batch", batch_id)
         return list(session.scalars(query))
 
 
-def get_job(database: Database, job_id: str) -> Job:
-    """Raises ClipMissing."""
-    with database.read() as session:
-        return _found(session.get(Job, job_id), "job", job_id)
-
-
-def create_export_job(database: Database, clip_id: str, now: datetime) -> Job:
-    """A job that will export a clip. Raises ClipMissing."""
-    with database.write() as session:
-        job = _job("export_clip", _clip(session, clip_id).clip_batch_id, clip_id, now)
-        session.add(job)
-        return job
-
-
-def follow_job(
-    database: Database,
-    job_id: str,
-    now: datetime,
-    status: str | None = None,
-    progress: float | None = None,
-    dagster_run_id: str | None = None,
-    error_message: str | None = None,
-) -> Job:
-    """Notes how far a job is. One that is done or failed stays so; progress never goes back. Raises ClipMissing."""
-    with database.write() as session:
-        job = _found(session.get(Job, job_id, with_for_update=True), "job", job_id)
-        if job.status in ("done", "failed"):
-            return job
-        if dagster_run_id is not None:
-            job.dagster_run_id = dagster_run_id
-        if progress is not None:
-            job.progress = max(job.progress, min(1.0, progress))
-        if status is not None:
-            _move(job, status, error_message, now)
-        job.updated_at = now
-        return job
-
-
 def forget_video(database: Database, video_id: str) -> int:
-    """Removes all that is known of a video's clips, prompts with its transcript included; how many batches there were."""
+    """Removes all that is known of a video's clips, prompts with its transcript too; how many batches there were."""
     with database.write() as session:
         batch_ids = list(session.scalars(select(ClipBatch.id).where(ClipBatch.video_source_id == video_id)))
         clip_ids = select(Clip.id).where(Clip.clip_batch_id.in_(batch_ids))
@@ -329,7 +292,7 @@ def _can_be_taken(now: datetime) -> Any:
 
 
 def _locked(session: Session, batch_id: str) -> ClipBatch:
-    return _found(session.get(ClipBatch, batch_id, with_for_update=True), "batch", batch_id)
+    return found(session.get(ClipBatch, batch_id, with_for_update=True), "batch", batch_id)
 
 
 def _changeable(session: Session, batch_id: str) -> ClipBatch:
@@ -351,56 +314,18 @@ def _end(session: Session, batch: ClipBatch, status: str, what: str | None, now:
     batch.error_message, batch.updated_at = what, now
     if status == "ready":
         batch.tries = 0
-    for job in _open_jobs(session, batch.id):
-        _move(job, "failed" if status == "failed" else "done", what, now)
-
-
-def _open_jobs(session: Session, batch_id: str) -> list[Job]:
-    """Of the batch's scoring."""
-    return list(
-        session.scalars(
-            select(Job)
-            .where(Job.clip_batch_id == batch_id, Job.kind == "score_batch", Job.status.in_(("queued", "running")))
-            .order_by(Job.created_at)
-        )
-    )
-
-
-def _move(job: Job, status: str, what: str | None, now: datetime) -> None:
-    job.status, job.error_message, job.updated_at = status, what, now
-    if status != "queued":
-        job.started_at = job.started_at or now
-    if status in ("done", "failed"):
-        job.finished_at = now
-    if status == "done":
-        job.progress = 1.0
-
-
-def _job(kind: str, batch_id: str, clip_id: str | None, now: datetime, job_id: str | None = None) -> Job:
-    return Job(
-        id=job_id or str(uuid4()), kind=kind, status="queued", clip_batch_id=batch_id, clip_id=clip_id, progress=0.0,
-        created_at=now, updated_at=now,
-    )  # fmt: skip
+    for job in open_jobs(session, batch.id):
+        move(job, "failed" if status == "failed" else "done", what, now)
 
 
 def _kept(session: Session, before: dict[str, Clip]) -> dict[str, Clip]:
     """The clips that a person or an export holds on to."""
     ids = list(before)
     held = set(session.scalars(select(ClipExport.clip_id).where(ClipExport.clip_id.in_(ids))))
-    held |= {found for found in session.scalars(select(Job.clip_id).where(Job.clip_id.in_(ids))) if found}
+    held |= {each for each in session.scalars(select(Job.clip_id).where(Job.clip_id.in_(ids))) if each}
     return {clip_id: clip for clip_id, clip in before.items() if clip.status != "candidate" or clip_id in held}
 
 
 def _same_span(one: Clip, other: Clip) -> bool:
     both = min(one.end_time_sec, other.end_time_sec) - max(one.start_time_sec, other.start_time_sec)
     return both > 0.5 * min(one.duration_sec, other.duration_sec)
-
-
-def _clip(session: Session, clip_id: str) -> Clip:
-    return _found(session.get(Clip, clip_id), "clip", clip_id)
-
-
-def _found(row: Any, what: str, row_id: str) -> Any:
-    if row is None:
-        raise ClipMissing(f"There is no {what} {row_id}.")
-    return row

@@ -16,6 +16,8 @@
     │   ├── DatabaseOutdated       its tables are of a newer version: upgrade this project
     │   └── DatabaseChanged        somebody else changed the same rows meanwhile: do it again
     ├── TaskError                  what is asked of a Task cannot be done: the message says why
+    ├── ClipError                  what is asked of a clip or its batch cannot be done: the message says why
+    │   └── ClipMissing            there is no such batch, clip or job
     ├── ModelError
     │   ├── ModelUnavailable       the weights cannot be had here: `clipfarm models pull`, or the stand-in profile
     │   └── ModelMismatch          the weights are not those of the lock file: `clipfarm models verify`
@@ -126,6 +128,14 @@ class DatabaseChanged(DatabaseError):
 
 class TaskError(ClipfarmError):
     """What is asked of a Task cannot be done."""
+
+
+class ClipError(ClipfarmError):
+    """What is asked of a clip, its batch or a job cannot be done."""
+
+
+class ClipMissing(ClipError):
+    """There is no such batch, clip or job."""
 
 
 class ModelError(ClipfarmError):

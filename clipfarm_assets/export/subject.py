@@ -30,11 +30,14 @@ Profile = NDArray[np.float64]
 _LONG_SIDE = 160
 _SAMPLE_SEC = 0.12
 _BINS = 80
+_BANDS = 12  # of the other axis
 _NOISE = 6.0  # grey levels; coding noise stays below
 _LEAST_MOVEMENT = 0.02  # mean grey levels a picture, above the noise
 _STANDS_OUT = 0.25  # of what could stand out: 0 where movement is even all over, 1 where all of it fits into the cut
 _HOLDS = 0.8  # of the movement that a still camera must keep, to be preferred
 _SMOOTH_SEC = 0.5
+_STILL = 0.1  # of the cut's width; a path that stays within that is none
+_SAME_PLACE = 0.5  # of two pictures' difference; where a movement of the whole explains more, there is no cut
 _MOVE_COST = 60.0  # of a step of the whole axis, squared, against all of a sample's movement
 
 
@@ -95,6 +98,7 @@ class _Cutter:
     def __init__(self, cuts_sec: Sequence[float] | None) -> None:
         self._left = None if cuts_sec is None else sorted(cuts_sec, reverse=True)
         self._detector: ContentDetector | None = None
+        self._before: Profile | None = None
 
     def is_cut(self, time_sec: float, image: NDArray[np.uint8]) -> bool:
         if self._left is None:
@@ -116,17 +120,20 @@ class _Cutter:
             mode = FlashFilter.Mode.SUPPRESS
             self._detector = ContentDetector(CONTENT_THRESHOLD, min_scene_len=SHORTEST_SCENE_SEC, filter_mode=mode)
         ticks = Timecode(round(time_sec * 1_000_000), Fraction(1, 1_000_000))
-        return bool(self._detector.process_frame(FrameTimecode(ticks, fps=Fraction(25)), image[:, :, ::-1]))
+        is_cut = bool(self._detector.process_frame(FrameTimecode(ticks, fps=Fraction(25)), image[:, :, ::-1]))
+        grey, before = image.mean(axis=2), self._before
+        self._before = grey
+        return is_cut and not (before is not None and _is_same_place(before, grey))
 
 
 @dataclass
 class _Watched:
-    """What was seen of one shot: per sample a profile of movement along the axis."""
+    """What was seen of one shot: per sample where something moved."""
 
     axis: Axis
     start_sec: float
     times_sec: list[float] = field(default_factory=list)
-    profiles: list[Profile] = field(default_factory=list)
+    maps: list[NDArray[np.float32]] = field(default_factory=list)
     colours: NDArray[np.float64] | None = None
     n_colours: int = 0
     _grey: NDArray[np.float64] | None = None
@@ -139,12 +146,19 @@ class _Watched:
         grey = colours.mean(axis=2)
         if self._grey is not None and self._grey.shape == grey.shape:
             self.times_sec.append((time_sec + self._last_sec) / 2)
-            self.profiles.append(_profile(_movement(self._grey, grey), self.axis))
+            self.maps.append(_map(_movement(self._grey, grey), self.axis).astype(np.float32))
         if self.colours is None or self.colours.shape != colours.shape:
             self.colours, self.n_colours = np.zeros_like(colours), 0
         self.colours += colours
         self.n_colours += 1
         self._grey, self._last_sec = grey, time_sec
+
+
+def _is_same_place(before: Profile, after: Profile) -> bool:
+    """A camera that shakes changes every pixel, and yet shows what it showed."""
+    if before.shape != after.shape:
+        return False
+    return float(_nearest_difference(before, after).mean()) < _SAME_PLACE * float(np.abs(after - before).mean())
 
 
 def _small(frame: av.VideoFrame) -> NDArray[np.uint8]:
@@ -156,14 +170,20 @@ def _small(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 def _movement(before: Profile, after: Profile) -> Profile:
     """Difference of two pictures, above noise, once the first is moved onto the second."""
+    difference = _nearest_difference(before, after)
+    # A change of light is everywhere; the median is it.
+    return np.maximum(difference - np.median(difference) - _NOISE, 0.0)
+
+
+def _nearest_difference(before: Profile, after: Profile) -> Profile:
+    """Of each pixel from the nearest of nine around its place before: a picture also moves by parts of a pixel."""
     rows, columns = _shift(before, after)
-    moved = np.roll(before, (rows, columns), axis=(0, 1))
-    difference = np.abs(after - moved)
+    steps = [(rows + down, columns + right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    difference: Profile = np.min([np.abs(after - np.roll(before, step, axis=(0, 1))) for step in steps], axis=0)
     # What came in at the edges has nothing to be compared with.
     difference[: max(rows, 0)] = difference[len(difference) + min(rows, 0) :] = 0
     difference[:, : max(columns, 0)] = difference[:, difference.shape[1] + min(columns, 0) :] = 0
-    # A change of light is everywhere; the median is it.
-    return np.maximum(difference - np.median(difference) - _NOISE, 0.0)
+    return difference
 
 
 def _shift(before: Profile, after: Profile) -> tuple[int, int]:
@@ -180,17 +200,26 @@ def _shift(before: Profile, after: Profile) -> tuple[int, int]:
     return (rows, columns) if moved < 0.8 * still else (0, 0)
 
 
-def _profile(picture: Profile, axis: Axis) -> Profile:
-    """Mean over the other axis, in ``_BINS`` equal parts of this one."""
-    line = picture.mean(axis=0 if axis == "columns" else 1)
-    edges = np.linspace(0, len(line), _BINS + 1)
-    summed = np.interp(edges, np.arange(len(line) + 1), np.concatenate([[0.0], np.cumsum(line)]))
-    return np.diff(summed) * _BINS / len(line)
+def _map(picture: Profile, axis: Axis) -> Profile:
+    """Means over ``_BANDS`` equal parts of the other axis and ``_BINS`` of this one."""
+    along = picture if axis == "columns" else picture.T
+    return _resized(_resized(along, _BINS).T, _BANDS).T
+
+
+def _resized(rows: Profile, n: int) -> Profile:
+    """Each row as means over ``n`` equal parts."""
+    length = rows.shape[1]
+    sums = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(rows, axis=1)], axis=1)
+    edges = np.linspace(0, length, n + 1)
+    whole = np.minimum(edges.astype(int), length - 1)
+    at = sums[:, whole] + (edges - whole) * rows[:, whole]
+    return np.diff(at, axis=1) * n / length
 
 
 def _shot(watched: _Watched, kept: float) -> Shot:
-    profiles = np.array(watched.profiles)
-    if len(profiles) and profiles.mean() >= _LEAST_MOVEMENT:
+    maps = np.array(watched.maps)
+    if len(maps) and maps.mean() >= _LEAST_MOVEMENT:
+        profiles = _standing_out(maps, np.array(watched.times_sec), kept)
         # The square root keeps one quick gesture from outweighing a minute of speech.
         weights = profiles / np.sqrt(np.maximum(profiles.sum(axis=1, keepdims=True), 1e-9))
         return _framed(watched, weights, kept)
@@ -199,10 +228,26 @@ def _shot(watched: _Watched, kept: float) -> Shot:
     return _framed(watched, _saliency(watched.colours / watched.n_colours, watched.axis)[None], kept)
 
 
+def _standing_out(maps: Profile, times: Profile, kept: float) -> Profile:
+    """Profiles along the axis, of (samples, bands, bins), without bands that move all along it at once.
+
+    A waveform or running text under a speaker moves more than the speaker and is everywhere: within a band, what is
+    there all along, as wide as the cut sees it, is no reason to look anywhere.
+    """
+    smooth = _smoothed(maps.reshape(len(maps), -1), times, _SMOOTH_SEC).reshape(maps.shape)
+    reach = max(round(_BINS * kept / 2), 1)
+    padded = np.pad(np.cumsum(smooth, axis=2), ((0, 0), (0, 0), (1, 0)))
+    starts = np.arange(_BINS - reach + 1)
+    boxed = (padded[:, :, starts + reach] - padded[:, :, starts]) / reach
+    everywhere = np.percentile(boxed, 20, axis=2, keepdims=True)
+    share = np.maximum(1 - everywhere / np.maximum(boxed.mean(axis=2, keepdims=True), 1e-9), 0.0)
+    return (maps * share).sum(axis=1)
+
+
 def _saliency(colours: NDArray[np.float64], axis: Axis) -> Profile:
     """How far each part is from the picture's mean colour; only what is well above the usual counts."""
     distance = np.sqrt(((colours - colours.mean(axis=(0, 1))) ** 2).sum(axis=2))
-    return _profile(np.maximum(distance - 2 * distance.mean(), 0.0), axis)
+    return _map(np.maximum(distance - 2 * distance.mean(), 0.0), axis).sum(axis=0)
 
 
 def _framed(watched: _Watched, weights: Profile, kept: float) -> Shot:
@@ -223,6 +268,8 @@ def _framed(watched: _Watched, weights: Profile, kept: float) -> Shot:
     if (kept_share - kept) / max(1 - kept, 1e-9) < _STANDS_OUT:
         return centred(watched.start_sec)
     centres = _smoothed(places[path][:, None], times, _SMOOTH_SEC)[:, 0]
+    if np.ptp(centres) < _STILL * kept:
+        return Shot(watched.start_sec, True, (watched.start_sec,), (float(np.median(centres)),))
     return Shot(watched.start_sec, True, tuple(times.tolist()), tuple(centres.tolist()))
 
 

@@ -5,6 +5,8 @@ from dagster_aws.s3 import S3Resource
 
 from clipfarm_assets.graph.cadence import CADENCE, clustering_schedule
 from clipfarm_assets.graph.checks import CHECKS
+from clipfarm_assets.graph.clip_sensor import CLIP_SENSORS
+from clipfarm_assets.graph.clips import clip_batches, clip_exports, clip_thumbnails, scored_clips
 from clipfarm_assets.graph.embeddings import audio_embedding, text_embedding, video_embedding
 from clipfarm_assets.graph.fusion import embedding_manifest, fused_manifest
 from clipfarm_assets.graph.imports import imported_segments
@@ -27,6 +29,7 @@ ASSETS = (
     *(embedding_manifest, fused_manifest, ledger),
     *(scene_segments, segments, segment_embedding, imported_segments),
     *(clusters, tasks),
+    *(scored_clips, clip_thumbnails, clip_batches, clip_exports),
 )
 EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
 
@@ -37,7 +40,7 @@ def build(settings: Settings) -> dg.Definitions:
         assets=dg.map_asset_specs(with_configured_models(settings), ASSETS),
         asset_checks=CHECKS,
         jobs=[*JOBS, forget_videos],
-        sensors=[*SENSORS, *CADENCE],
+        sensors=[*SENSORS, *CADENCE, *CLIP_SENSORS],
         schedules=[clustering_schedule(settings)],
         resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk(force=False)},
         executor=EXECUTORS[settings.executor],

@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     metadata: str = Field("data/shorts_metadata_horizon.csv", description="The metadata CSV: a path or an s3:// URL.")
     store: str = Field("data/store", description="The object store: a folder, file:///… or s3://bucket/prefix.")
     db: str = Field(
-        "sqlite:///data/clipfarm.db", description="Database of Tasks: SQLite or PostgreSQL, by SQLAlchemy URL."
+        "sqlite:///data/clipfarm.db",
+        description="Database of Tasks and clips: SQLite or PostgreSQL, by URL.",
     )
     profile: Profile = Field("auto", description="Which models: real, stand-in, or auto (real where they can be had).")
     model_dir: Path = Field(Path("data/models"), description="Local folder of model weights, one folder a model.")
@@ -101,6 +102,8 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(
         None, validation_alias="OPENAI_BASE_URL", description="Address of a compatible API."
     )
+
+    default_clips: bool = Field(True, description="Whether every video gets a batch of clips by itself.")
 
     http_token: SecretStr | None = Field(
         None, description="Token that callers of the HTTP API must send; none is asked for where it is empty."

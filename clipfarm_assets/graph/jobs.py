@@ -36,7 +36,15 @@ cluster_teams = dg.define_asset_job(
     "cluster_teams", dg.AssetSelection.assets("clusters", "tasks"), partitions_def=teams, tags=TAGS,
     description="Takes a team's new segments into its Tasks, and labels these.",
 )  # fmt: skip
-JOBS = (read_metadata_job, process_videos, fan_in, import_segments, cluster_teams)
+make_clips = dg.define_asset_job(
+    "make_clips", dg.AssetSelection.assets("clip_batches"), tags=TAGS,
+    description="Makes the clips of every batch that waits.",
+)  # fmt: skip
+export_clips = dg.define_asset_job(
+    "export_clips", dg.AssetSelection.assets("clip_exports"), tags=TAGS,
+    description="Renders every clip whose export somebody has asked for.",
+)  # fmt: skip
+JOBS = (read_metadata_job, process_videos, fan_in, import_segments, cluster_teams, make_clips, export_clips)
 
 
 def chunk_config(video_ids: Sequence[str], *, force: bool = False) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from clipfarm_assets.errors import ClipfarmError
+from clipfarm_assets.graph.clip_sensor import due_jobs
 from clipfarm_assets.graph.delta import Work, chunks
 from clipfarm_assets.graph.events import newest_outcome_id
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
@@ -88,6 +89,7 @@ class Runner:
             self._say("manifests, fused vectors, ledger")
             self._execute(fan_in.name, {})
         self._cluster()
+        self._make_clips()
         return self._state()
 
     def _cluster(self) -> None:
@@ -102,6 +104,15 @@ class Runner:
                 self._say(f"team {team}: {why}")
                 self._execute(cluster_teams.name, {}, partition_key=team_key(team))
         except ClipfarmError as error:  # the videos are finished, and that is to be told
+            self.report.errors.append(str(error))
+
+    def _make_clips(self) -> None:
+        """Batches and exports that people have asked for, and those whose worker died."""
+        try:
+            for job_name, why in due_jobs(self._instance, self._workshop).items():
+                self._say(why)
+                self._execute(job_name, {})
+        except ClipfarmError as error:
             self.report.errors.append(str(error))
 
     def _work(self, verify: bool) -> list[Work]:

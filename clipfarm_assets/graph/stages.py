@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from clipfarm_assets.graph.clips import CLIP_THUMBNAILS, SCORED_CLIPS, scored_by
 from clipfarm_assets.graph.embeddings import AUDIO_EMBEDDING, TEXT_EMBEDDING, VIDEO_EMBEDDING
 from clipfarm_assets.graph.raw import RAW_AUDIO, RAW_TEXT, RAW_VIDEO
 from clipfarm_assets.graph.segments import SCENE_SEGMENTS, SEGMENT_EMBEDDING, SEGMENTS
@@ -14,6 +15,7 @@ STAGES = (
     *(RAW_VIDEO, RAW_AUDIO, RAW_TEXT),
     *(VIDEO_EMBEDDING, AUDIO_EMBEDDING, TEXT_EMBEDDING),
     *(SCENE_SEGMENTS, SEGMENTS, SEGMENT_EMBEDDING),
+    *(SCORED_CLIPS, CLIP_THUMBNAILS),
 )
 STAGE_BY_NAME = {stage.name: stage for stage in STAGES}
 
@@ -26,6 +28,7 @@ def with_configured_models(settings: Settings) -> Callable[[dg.AssetSpec], dg.As
         TEXT_EMBEDDING.name: settings.text_model,
         SEGMENTS.name: described_by(settings),
         SEGMENT_EMBEDDING.name: settings.text_model,
+        SCORED_CLIPS.name: scored_by(settings),
     }
 
     def add(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -9,19 +9,27 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from clipfarm_assets.clips.book import LEASE, renew_lease
-from clipfarm_assets.clips.jobs import move, open_jobs
+from clipfarm_assets.clips.jobs import found, move, open_jobs
 from clipfarm_assets.clips.model import AspectRatio, BatchConfig
 from clipfarm_assets.database.clip_tables import Clip, ClipBatch, ClipExport, Job
 from clipfarm_assets.database.connect import Database
 
 _CODE = "1"  # raised by hand when an export of the same clip looks otherwise
 _EXPORT = "export_clip"
+
+
+class Launched(NamedTuple):
+    """The Dagster run that will do a job, or why there is none yet; then the job waits for the sensor."""
+
+    run_id: str | None
+    why: str | None
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,15 @@ def note_run(database: Database, batch_id: str, run_id: str, now: datetime) -> N
             job.dagster_run_id, job.updated_at = run_id, now
 
 
+def note_launch(database: Database, job_id: str, launched: Launched, now: datetime) -> Job:
+    """Says in a job that waits which run will do it, or why there is none yet. Raises ClipMissing."""
+    with database.write() as session:
+        job = found(session.get(Job, job_id, with_for_update=True), "job", job_id)
+        if job.status == "queued":
+            job.dagster_run_id, job.error_message, job.updated_at = launched.run_id, launched.why, now
+        return job
+
+
 def say_why_it_waits(database: Database, batch_id: str, why: str, now: datetime) -> None:
     """Says in the jobs of a draft what it waits for."""
     with database.write() as session:
@@ -224,6 +241,19 @@ def list_exports(database: Database, clip_id: str) -> list[ClipExport]:
     query = select(ClipExport).where(ClipExport.clip_id == clip_id)
     with database.read() as session:
         return list(session.scalars(query.order_by(ClipExport.updated_at.desc(), ClipExport.id)))
+
+
+def get_export(database: Database, export_id: str) -> ClipExport:
+    """Raises ClipMissing."""
+    with database.read() as session:
+        return found(session.get(ClipExport, export_id), "export", export_id)
+
+
+def export_of_job(database: Database, job: Job) -> ClipExport | None:
+    """The newest export of the job's clip that the job has had a hand in; None where there is none yet."""
+    if job.kind != _EXPORT or job.clip_id is None or job.started_at is None:
+        return None
+    return next(iter(list_exports(database, job.clip_id)), None)
 
 
 def count_batches(database: Database, video_id: str) -> int:

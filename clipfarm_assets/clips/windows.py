@@ -85,7 +85,7 @@ def find_windows(
     for window in chain:
         places.add(window.start_ms, _LAST_RESORT)
         places.add(window.end_ms, _LAST_RESORT)
-    need = min(FEWEST, len(chain))
+    need = FEWEST if len(chain) >= FEWEST else 1
     best = _best(_inside(places, *frame), config.length, need, worth)
     return _without_duplicates(best, timeline)
 

@@ -1,9 +1,11 @@
 """Clip selection against replay heatmaps: ours next to random, first spans, keyword frequency and TextTiling.
 
 Made videos with planted moments (``clipfarm_assets_tests.clips.made``): weights and word lists were chosen on the half
-``choose``; what counts is the half ``report``, whose passages are others. ``python -m benchmarks.clip_selection FOLDER``
-judges real videos: ``NAME.heatmap.json`` (yt-dlp's ``heatmap``, or its whole info JSON) beside ``NAME.json``, ``.srt``
-or ``.vtt`` and, where there is one, ``NAME.scenes.json`` (seconds at which scenes begin) and ``NAME.wav``.
+``choose``; what counts is the half ``report``, whose passages are others.
+
+``python -m benchmarks.clip_selection FOLDER`` judges real videos: ``NAME.heatmap.json`` (yt-dlp's ``heatmap``, or its
+whole info JSON) beside ``NAME.json``, ``.srt`` or ``.vtt`` and, where there is one, ``NAME.scenes.json`` (seconds at
+which scenes begin) and ``NAME.wav``.
 """
 
 import json

@@ -124,7 +124,7 @@ def keyword_frequency(timeline: Timeline, language: str | None) -> Scores:
 def text_tiling(timeline: Timeline, encode: Encode) -> Scores:
     """Each topic by how deep the shift is that begins it."""
     sentences = timeline.sentences
-    depth = depths([sentence.text for sentence in sentences], encode)
+    depth = depths(encode([sentence.text for sentence in sentences]))
     starts = [0, *boundaries(depth)]
     ends = [*starts[1:], len(sentences)]
     clips = [

@@ -128,7 +128,7 @@ def test_topic_shifts_are_where_a_window_ends() -> None:
     vectors = np.repeat(np.eye(4, dtype=np.float32)[:2], 8, axis=0)
     timeline = Timeline.of(said, duration)
     windows = find_windows(timeline, [], BatchConfig(clip_length_preset=LengthPreset.FROM_30_TO_60),
-                           encode=lambda texts: vectors[: len(texts)])  # fmt: skip
+                           vectors=vectors)  # fmt: skip
     assert timeline.sentences[8].start_ms in {window.start_ms for window in windows}
 
 

@@ -21,9 +21,9 @@ from clipfarm_assets.clips.windows import Window
 WEIGHTS: Mapping[Part, float] = {Part.HOOK: 0.35, Part.FLOW: 0.20, Part.VALUE: 0.25, Part.TREND: 0.20}
 HOOK_MS = 3_000
 _PACE_MS = 5_000
-_VALUE_POINTS = {"density": 3.0, "specific": 1.5, "opening": 1.5, "telling": 4.0}
+_VALUE_POINTS = {"density": 2.5, "specific": 1.0, "opening": 1.0, "telling": 5.5}
 _VALUE_POINTS_UNTOLD = {"density": 5.0, "specific": 2.5, "opening": 2.5}
-_DENSE = 0.5  # distinct content words of all words: next to nothing but content
+_DENSE = 0.4  # distinct content words of all words: few fillers, little said twice
 _SPECIFIC_MS = 5_000  # a number or name every so often is as specific as talk gets
 _SILENT = 0.5  # a clip that is silent for half of its time does not flow at all
 

@@ -25,8 +25,8 @@ _SCENE, _QUIET, _ANYWHERE, _LAST_RESORT = 0.5, 0.35, 0.1, 0.0
 _SENTENCE, _TOPIC, _CUT_TOO = 0.6, 0.4, 0.2
 _SAME_CUT_MS = 700  # a cut so near to a sentence's edge belongs to it
 _LONG_SILENCE_MS = 2_000
-_SPREAD = 0.45  # of the logarithm of the length around the target
-_PURE = 1.0  # how much a window of one kind is preferred to a mixed one
+_SPREAD = 0.7  # of the logarithm of the length around the target
+_PURE = 6.0  # how much a window of one kind is preferred to a mixed one
 _SAME_WORDS = 0.8  # share of words in common of near-duplicates
 _FEW_WORDS = 8
 

@@ -9,17 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from clipfarm_assets.clips.loudness import Loudness
 from clipfarm_assets.clips.model import MAX_SCORE, Part
-from clipfarm_assets.clips.timeline import PAUSE_MS, Spoken, Timeline, ends_sentence, joined
+from clipfarm_assets.clips.telling import LEAST, MOST
+from clipfarm_assets.clips.timeline import PAUSE_MS, Sentence, Spoken, Timeline, ends_sentence, joined
 from clipfarm_assets.clips.vocabulary import content_words, vocabulary, words_in
 from clipfarm_assets.clips.windows import Window
 
 WEIGHTS: Mapping[Part, float] = {Part.HOOK: 0.35, Part.FLOW: 0.20, Part.VALUE: 0.25, Part.TREND: 0.20}
 HOOK_MS = 3_000
 _PACE_MS = 5_000
-_DENSE = 1.3  # distinct content words a second: a dense talk
+_VALUE_POINTS = {"density": 2.5, "specific": 1.0, "opening": 1.0, "telling": 5.5}
+_VALUE_POINTS_UNTOLD = {"density": 5.0, "specific": 2.5, "opening": 2.5}
+_DENSE = 0.4  # distinct content words of all words: few fillers, little said twice
+_SPECIFIC_MS = 5_000  # a number or name every so often is as specific as talk gets
 _SILENT = 0.5  # a clip that is silent for half of its time does not flow at all
 
 
@@ -79,8 +84,16 @@ class LocalScore:
 class LocalScorer:
     """Scores the windows of one video."""
 
-    def __init__(self, timeline: Timeline, language: str | None, loudness: Loudness | None, trend: Judged) -> None:
-        self._timeline, self._loudness, self._trend = timeline, loudness, trend
+    def __init__(
+        self,
+        timeline: Timeline,
+        language: str | None,
+        loudness: Loudness | None,
+        trend: Judged,
+        told: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        """``told``: of each sentence by ``telling.telling``, (n,); None where nothing encodes them."""
+        self._timeline, self._loudness, self._trend, self._told = timeline, loudness, trend, told
         self._language, self._known = language, vocabulary(language)
         self._sentence_starts = {sentence.start_ms for sentence in timeline.sentences}
         self._sentence_ends = {sentence.end_ms for sentence in timeline.sentences}
@@ -186,30 +199,54 @@ class LocalScorer:
         )  # fmt: skip
 
     def _value(self, window: Window, words: Sequence[Spoken]) -> Judged:
-        """Density up to 6 points, two each for what is specific and for a start that needs nothing before it."""
-        known, seconds = self._known, window.length_ms / 1000
-        content = content_words([word.text for word in words], known)
-        density = len(set(content)) / seconds
+        """Density, what is specific, a start that needs nothing before it, and how much the sentences tell."""
+        told = self._telling(window)
+        points = _VALUE_POINTS if told else _VALUE_POINTS_UNTOLD
         evidence = [
-            Evidence(
-                f"{density:.2f} different words of content a second" + ("" if known else " (of more than 3 letters)"),
-                6.0 * min(1.0, density / _DENSE), ", ".join(list(dict.fromkeys(content))[:8]),
-            )
-        ]  # fmt: skip
-        specific = self._specifics(words)
-        evidence.append(
-            Evidence(
-                f"{len(specific)} numbers and names", 2.0 * min(1.0, 10 * len(specific) / seconds / 2),
-                joined(specific[:8]) or None,
-            )
-        )  # fmt: skip
-        opening = next(iter(words_in(words[0].text)), "")
-        leans = known is not None and opening in known.dangling
+            self._density(words, points["density"]),
+            self._specific(window, words, points["specific"]),
+            self._opening(words, points["opening"]),
+        ]
+        if told is None:
+            return Judged.of([*evidence, Evidence("no encoder, so what the sentences tell is not weighed", 0.0)])
+        mean, sentence = told
+        share = float(np.clip((mean - LEAST) / (MOST - LEAST), 0.0, 1.0))
+        what = f"tells more than it fills by {mean:.2f}, most of all here"
+        return Judged.of(
+            [*evidence, Evidence(what, points["telling"] * share, sentence.text, sentence.start_ms / 1000)]
+        )
+
+    def _telling(self, window: Window) -> tuple[float, Sentence] | None:
+        """The mean over the window's whole sentences by their length, and the one that tells most."""
+        inside = [
+            (number, each)
+            for number, each in enumerate(self._timeline.sentences)
+            if each.start_ms >= window.start_ms and each.end_ms <= window.end_ms
+        ]
+        if self._told is None or not inside:
+            return None
+        told = self._told[[number for number, _ in inside]]
+        lengths = [each.end_ms - each.start_ms for _, each in inside]
+        return float(np.average(told, weights=lengths)), inside[int(told.argmax())][1]
+
+    def _density(self, words: Sequence[Spoken], points: float) -> Evidence:
+        content = list(dict.fromkeys(content_words([word.text for word in words], self._known)))
+        share = len(content) / len(words)
+        of = "different words of content" + ("" if self._known else " (of more than 3 letters)")
+        return Evidence(f"{share:.0%} of the words are {of}", points * min(1.0, share / _DENSE), ", ".join(content[:8]))
+
+    def _specific(self, window: Window, words: Sequence[Spoken], points: float) -> Evidence:
+        found = self._specifics(words)
+        share = min(1.0, len(found) * _SPECIFIC_MS / window.length_ms)
+        return Evidence(f"{len(found)} numbers and names", points * share, joined(found[:8]) or None)
+
+    def _opening(self, words: Sequence[Spoken], points: float) -> Evidence:
+        known, first = self._known, next(iter(words_in(words[0].text)), "")
+        leans = known is not None and first in known.dangling
         what = "leans on what was said before" if leans else "begins by itself"
         if known is None:
             what += f" as far as can be told: no word list for {self._language}"
-        evidence.append(Evidence(what, 0.0 if leans else 2.0, words[0].text, words[0].start_ms / 1000))
-        return Judged.of(evidence)
+        return Evidence(what, 0.0 if leans else points, words[0].text, words[0].start_ms / 1000)
 
     def _specifics(self, words: Sequence[Spoken]) -> list[Spoken]:
         """Numbers, and words with a capital that begin no sentence."""

@@ -16,6 +16,7 @@ from clipfarm_assets.clips.llm_score import LlmScores, llm_scores
 from clipfarm_assets.clips.local_score import Judged, LocalScore, LocalScorer
 from clipfarm_assets.clips.loudness import Loudness
 from clipfarm_assets.clips.model import BatchConfig, Part, clip_id
+from clipfarm_assets.clips.telling import telling
 from clipfarm_assets.clips.timeline import Timeline
 from clipfarm_assets.clips.titles import Namer, summary
 from clipfarm_assets.clips.windows import Window, find_windows
@@ -37,7 +38,8 @@ class VideoInputs:
     Attributes:
         cuts_sec: where its scenes begin.
         loudness: None where it has no sound, or where the sound is not known.
-        encode: sentences to vectors; None: topic shifts are not looked for.
+        encode: sentences to vectors; None: neither topic shifts nor what the sentences tell are
+            looked at.
         trend: by ``trend.judge_trend``.
         version: changes with all of the above; kept beside the clips.
     """
@@ -118,8 +120,13 @@ def score_batch(
 def local_candidates(inputs: VideoInputs, config: BatchConfig) -> tuple[Timeline, list[tuple[Window, LocalScore]]]:
     """The windows of a video in the order of time with their local scores: the best 30 where there are more."""
     timeline = Timeline.of(inputs.cues, inputs.duration_sec)
-    scorer = LocalScorer(timeline, inputs.language, inputs.loudness, inputs.trend)
-    windows = find_windows(timeline, inputs.cuts_sec, config, inputs.loudness, inputs.encode)
+    vectors, told = None, None
+    if inputs.encode is not None and timeline.sentences:
+        vectors = inputs.encode([sentence.text for sentence in timeline.sentences])
+        told = telling(vectors, inputs.encode)
+    scorer = LocalScorer(timeline, inputs.language, inputs.loudness, inputs.trend, told)
+    interest = None if told is None else (told - told.mean()) / max(float(told.std()), 1e-9)
+    windows = find_windows(timeline, inputs.cuts_sec, config, inputs.loudness, vectors, interest)
     scored = [(window, scorer.score(window)) for window in windows]
     best = sorted(scored, key=lambda each: (each[1].total is None, -(each[1].total or 0.0), each[0]))[:MOST_CLIPS]
     return timeline, sorted(best, key=lambda each: each[0])

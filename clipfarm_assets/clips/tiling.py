@@ -4,24 +4,26 @@ At each gap between two sentences the mean vectors of the few sentences before a
 similarity dips there, against the peaks on both sides, is the gap's depth.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from clipfarm_assets.segments.flags import Encode
+from clipfarm_assets.segments.flags import Floats
 
 Depths = npt.NDArray[np.float64]
 BLOCK = 3  # sentences on each side that are compared
 
 
-def depths(sentences: Sequence[str], encode: Encode) -> Depths:
-    """How much the topic shifts before each sentence, 0 to 1 as a share of the deepest, (n,); 0 before the first."""
-    found = np.zeros(len(sentences))
-    if len(sentences) < 2 * BLOCK:
+def depths(vectors: Floats) -> Depths:
+    """How much the topic shifts before each sentence, 0 to 1 as a share of the deepest, (n,); 0 before the first.
+
+    Args:
+        vectors: of the sentences in their order, rows of length 1.
+    """
+    found = np.zeros(len(vectors))
+    if len(vectors) < 2 * BLOCK:
         return found
-    similarity = _similarities(np.asarray(encode(sentences), np.float64))
-    for gap in range(1, len(sentences)):
+    similarity = _similarities(np.asarray(vectors, np.float64))
+    for gap in range(1, len(vectors)):
         found[gap] = _rise(similarity, gap, -1) + _rise(similarity, gap, 1)
     deepest = found.max()
     return found / deepest if deepest > 0 else found

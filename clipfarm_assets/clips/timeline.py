@@ -58,9 +58,10 @@ class Timeline:
         kept = _apart([cue for cue in cues if cue.text.strip() and math.isfinite(cue.start + cue.end)])
         timed = [(word, number) for number, cue in enumerate(kept) for word in _words_of(cue)]
         timed.sort(key=lambda pair: (pair[0].start_ms, pair[0].end_ms))
+        following_ms = [*(word.start_ms for word, _ in timed[1:]), duration_ms][: len(timed)]
         words = [
             (replace(word, start_ms=max(0, word.start_ms), end_ms=min(word.end_ms, following, duration_ms)), cue)
-            for (word, cue), following in zip(timed, [w.start_ms for w, _ in timed[1:]] + [duration_ms], strict=True)
+            for (word, cue), following in zip(timed, following_ms, strict=True)
         ]
         words = [(word, cue) for word, cue in words if word.start_ms < word.end_ms]
         spoken = tuple(word for word, _ in words)
@@ -99,7 +100,7 @@ def ends_sentence(text: str) -> bool:
 def _apart(cues: Sequence[Cue]) -> list[Cue]:
     """In order of time; a cue without word times ends where the next begins: captions stay on display for longer."""
     ordered = sorted(cues, key=lambda cue: (cue.start, cue.end))
-    following = [cue.start for cue in ordered[1:]] + [math.inf]
+    following = [*(cue.start for cue in ordered[1:]), math.inf][: len(ordered)]
     return [
         replace(cue, end=after) if not cue.words and cue.start < after < cue.end else cue
         for cue, after in zip(ordered, following, strict=True)

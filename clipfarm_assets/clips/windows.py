@@ -8,7 +8,7 @@ wherever five fit.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,18 +18,19 @@ from clipfarm_assets.clips.loudness import Loudness
 from clipfarm_assets.clips.model import BatchConfig, Length
 from clipfarm_assets.clips.tiling import depths
 from clipfarm_assets.clips.timeline import Timeline
-from clipfarm_assets.segments.flags import Encode
+from clipfarm_assets.segments.flags import Floats
 
 FEWEST = 5
 _SCENE, _QUIET, _ANYWHERE, _LAST_RESORT = 0.5, 0.35, 0.1, 0.0
 _SENTENCE, _TOPIC, _CUT_TOO = 0.6, 0.4, 0.2
 _SAME_CUT_MS = 700  # a cut so near to a sentence's edge belongs to it
 _LONG_SILENCE_MS = 2_000
-_SPREAD = 0.45  # of the logarithm of the length around the target
+_SPREAD = 0.7  # of the logarithm of the length around the target
+_PURE = 6.0  # how much a window of one kind is preferred to a mixed one
 _SAME_WORDS = 0.8  # share of words in common of near-duplicates
 _FEW_WORDS = 8
 
-Worth = Callable[[int, int], float]
+Interest = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, order=True)
@@ -65,8 +66,8 @@ def find_windows(
     cuts_sec: Sequence[float],
     config: BatchConfig,
     loudness: Loudness | None = None,
-    encode: Encode | None = None,
-    worth: Worth | None = None,
+    vectors: Floats | None = None,
+    interest: Interest | None = None,
 ) -> list[Window]:
     """The windows of a video in the order of time: none overlaps, all inside the preset and the timeframe.
 
@@ -74,19 +75,21 @@ def find_windows(
 
     Args:
         cuts_sec: where scenes begin.
-        encode: without it topic shifts are not looked for.
-        worth: how much a span is wanted for what is in it, around 1.
+        vectors: of the timeline's sentences, rows of length 1; without them topic shifts are not looked for.
+        interest: of each sentence, (n,), in standard deviations from the video's mean. Windows are laid so that what
+            is of interest is not cut in two, nor mixed with what is not.
     """
     frame = config.processing_timeframe.within_ms(timeline.duration_ms / 1000)
     chain = list(_earliest(timeline, config.length, *frame))
     if not chain:
         return []
-    places = _places(timeline, cuts_sec, config.length, loudness, encode)
+    places = _places(timeline, cuts_sec, config.length, loudness, vectors)
     for window in chain:
         places.add(window.start_ms, _LAST_RESORT)
         places.add(window.end_ms, _LAST_RESORT)
-    need = min(FEWEST, len(chain))
-    best = _best(_inside(places, *frame), config.length, need, worth)
+    need = FEWEST if len(chain) >= FEWEST else 1
+    purity = None if interest is None else _Purity.of(timeline, interest)
+    best = _best(_inside(places, *frame), config.length, need, purity)
     return _without_duplicates(best, timeline)
 
 
@@ -119,7 +122,7 @@ def _earliest(timeline: Timeline, length: Length, first_ms: int, last_ms: int) -
 
 
 def _places(
-    timeline: Timeline, cuts_sec: Iterable[float], length: Length, loudness: Loudness | None, encode: Encode | None
+    timeline: Timeline, cuts_sec: Iterable[float], length: Length, loudness: Loudness | None, vectors: Floats | None
 ) -> Places:
     places = Places({}, {})
     for silence in timeline.silences(_LONG_SILENCE_MS):
@@ -135,8 +138,8 @@ def _places(
         places.add(snapped(cut, timeline), _SCENE)
     sentences = timeline.sentences
     depth = np.zeros(len(sentences))
-    if encode is not None and sentences:
-        depth = depths([sentence.text for sentence in sentences], encode)
+    if vectors is not None and sentences:
+        depth = depths(vectors)
     for number, sentence in enumerate(sentences):
         begins = _SENTENCE + _TOPIC * (1.0 if number == 0 else depth[number])
         ends = _SENTENCE + _TOPIC * (1.0 if number + 1 == len(sentences) else depth[number + 1])
@@ -157,7 +160,27 @@ def _inside(places: Places, first_ms: int, last_ms: int) -> Places:
     return Places(within(places.starts), within(places.ends))
 
 
-def _best(places: Places, length: Length, need: int, worth: Worth | None) -> list[Window]:
+@dataclass(frozen=True)
+class _Purity:
+    """The interest of spans: ``total`` sums it over time up to the edges of the sentences."""
+
+    edges: npt.NDArray[np.int64]
+    total: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, timeline: Timeline, interest: Interest) -> "_Purity":
+        spans = np.array([(each.start_ms, each.end_ms) for each in timeline.sentences], np.int64).reshape(-1, 2)
+        gains = np.zeros(2 * len(spans))
+        gains[1::2] = interest * (spans[:, 1] - spans[:, 0])
+        return cls(np.concatenate([[0], spans.ravel()]), np.concatenate([[0.0], np.cumsum(gains)]))
+
+    def mean(self, starts: npt.NDArray[np.int64], end: int) -> npt.NDArray[np.float64]:
+        """Over the time from each start to the end; silence counts as the video's mean."""
+        upto = np.interp([end], self.edges, self.total) - np.interp(starts, self.edges, self.total)
+        return np.asarray(upto / (end - starts))
+
+
+def _best(places: Places, length: Length, need: int, purity: "_Purity | None") -> list[Window]:
     """The windows without overlap, at least ``need`` of them, with the largest sum of their weights."""
     starts = np.array(list(places.starts), np.int64)
     weights = np.array(list(places.starts.values()))
@@ -176,7 +199,7 @@ def _best(places: Places, length: Length, need: int, worth: Worth | None) -> lis
         first, last = np.searchsorted(starts, [end - length.max_ms, end - length.min_ms + 1])
         if first == last:
             continue
-        value = _values(starts[first:last], end, weights[first:last] + places.ends[end], length, worth)
+        value = _values(starts[first:last], end, weights[first:last] + places.ends[end], length, purity)
         for count in range(need, -1, -1):
             before = total[max(0, count - 1), start_at[first:last]]
             if count == need:
@@ -191,14 +214,14 @@ def _best(places: Places, length: Length, need: int, worth: Worth | None) -> lis
 
 
 def _values(
-    starts: npt.NDArray[np.int64], end: int, edges: npt.NDArray[np.float64], length: Length, worth: Worth | None
+    starts: npt.NDArray[np.int64], end: int, edges: npt.NDArray[np.float64], length: Length, purity: "_Purity | None"
 ) -> npt.NDArray[np.float64]:
     """A window's weight: its length, less where it is far from the target, times how good its edges are."""
     lengths = (end - starts).astype(np.float64)
     fit = np.exp(-((np.log(lengths / length.target_ms) / _SPREAD) ** 2) / 2)
     value = lengths / length.target_ms * (0.25 + 0.75 * fit) * (0.2 + edges / 2)
-    if worth is not None:
-        value *= [worth(start, end) for start in starts.tolist()]
+    if purity is not None:
+        value *= 1 + _PURE * np.square(purity.mean(starts, end))
     return np.asarray(value)
 
 

@@ -247,7 +247,12 @@ def test_a_job_is_followed_to_its_end_and_stays_there(database: Database) -> Non
     jobs.follow_job(database, job.id, NOW, status="running", progress=0.5, dagster_run_id="r1")
     assert jobs.follow_job(database, job.id, NOW, progress=0.2).progress == 0.5
     done = jobs.follow_job(database, job.id, LATER, status="failed", error_message="No space left.")
-    assert (done.status, done.error_message, done.finished_at, done.started_at) == ("failed", "No space left.", LATER, NOW)
+    assert (done.status, done.error_message, done.finished_at, done.started_at) == (
+        "failed",
+        "No space left.",
+        LATER,
+        NOW,
+    )
     assert jobs.follow_job(database, job.id, LATER, status="running", progress=1.0).status == "failed"
     with pytest.raises(ClipMissing):
         jobs.get_job(database, "none")

@@ -37,7 +37,7 @@ _STANDS_OUT = 0.25  # of what could stand out: 0 where movement is even all over
 _HOLDS = 0.8  # of the movement that a still camera must keep, to be preferred
 _SMOOTH_SEC = 0.5
 _STILL = 0.1  # of the cut's width; a path that stays within that is none
-_SAME_PLACE = 0.5  # of two pictures' difference; where a movement of the whole explains more, there is no cut
+_SAME_PLACE = 0.6  # correlation of two pictures, one moved onto the other: there is no cut between them
 _MOVE_COST = 60.0  # of a step of the whole axis, squared, against all of a sample's movement
 
 
@@ -155,10 +155,11 @@ class _Watched:
 
 
 def _is_same_place(before: Profile, after: Profile) -> bool:
-    """A camera that shakes changes every pixel, and yet shows what it showed."""
-    if before.shape != after.shape:
+    """A camera that shakes changes every pixel, and yet shows what it showed, elsewhere in the picture."""
+    if before.shape != after.shape or (shift := _shift(before, after)) == (0, 0):
         return False
-    return float(_nearest_difference(before, after).mean()) < _SAME_PLACE * float(np.abs(after - before).mean())
+    moved = np.roll(before, shift, axis=(0, 1))
+    return float(np.corrcoef(moved.ravel(), after.ravel())[0, 1]) > _SAME_PLACE
 
 
 def _small(frame: av.VideoFrame) -> NDArray[np.uint8]:

@@ -72,7 +72,15 @@ class Reframer:
             centre: of the cut, along its axis, 0 to 1 of the upright picture.
         """
         turn = turn_of(frame)
-        setup = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, frame.color_trc, turn)
+        setup = (
+            frame.width,
+            frame.height,
+            frame.format.name,
+            frame.colorspace,
+            frame.color_range,
+            frame.color_trc,
+            turn,
+        )
         if self._graph is None or setup != self._setup:
             self._graph, self._setup = self._made(frame, turn), setup
         assert self._crop is not None
@@ -102,7 +110,10 @@ class Reframer:
             scaled = list(self._size)
             scaled[along] = self._range = max(ceil(wanted / cut.kept / 2 - 1e-9) * 2, wanted)
             self._length = wanted
-            steps = [("scale", self._scale(frame, (scaled[0], scaled[1]))), ("crop", f"{self._size[0]}:{self._size[1]}:0:0")]
+            steps = [
+                ("scale", self._scale(frame, (scaled[0], scaled[1]))),
+                ("crop", f"{self._size[0]}:{self._size[1]}:0:0"),
+            ]
             crop_at = 1
         turns = [("transpose", "cclock_flip")] if turn.transpose else []
         turns += [("vflip", "")] if turn.flip_rows else []

@@ -214,11 +214,12 @@ def _resized(rows: Profile, n: int) -> Profile:
     edges = np.linspace(0, length, n + 1)
     whole = np.minimum(edges.astype(int), length - 1)
     at = sums[:, whole] + (edges - whole) * rows[:, whole]
-    return np.diff(at, axis=1) * n / length
+    means: Profile = np.diff(at, axis=1) * n / length
+    return means
 
 
 def _shot(watched: _Watched, kept: float) -> Shot:
-    maps = np.array(watched.maps)
+    maps = np.array(watched.maps, np.float64)
     if len(maps) and maps.mean() >= _LEAST_MOVEMENT:
         profiles = _standing_out(maps, np.array(watched.times_sec), kept)
         # The square root keeps one quick gesture from outweighing a minute of speech.
@@ -242,13 +243,15 @@ def _standing_out(maps: Profile, times: Profile, kept: float) -> Profile:
     boxed = (padded[:, :, starts + reach] - padded[:, :, starts]) / reach
     everywhere = np.percentile(boxed, 20, axis=2, keepdims=True)
     share = np.maximum(1 - everywhere / np.maximum(boxed.mean(axis=2, keepdims=True), 1e-9), 0.0)
-    return (maps * share).sum(axis=1)
+    profiles: Profile = (maps * share).sum(axis=1)
+    return profiles
 
 
 def _saliency(colours: NDArray[np.float64], axis: Axis) -> Profile:
     """How far each part is from the picture's mean colour; only what is well above the usual counts."""
     distance = np.sqrt(((colours - colours.mean(axis=(0, 1))) ** 2).sum(axis=2))
-    return _map(np.maximum(distance - 2 * distance.mean(), 0.0), axis).sum(axis=0)
+    profile: Profile = _map(np.maximum(distance - 2 * distance.mean(), 0.0), axis).sum(axis=0)
+    return profile
 
 
 def _framed(watched: _Watched, weights: Profile, kept: float) -> Shot:

@@ -168,6 +168,6 @@ def _lay(drawing: _Drawing, frame: av.VideoFrame) -> None:
         share = 1 if number == 0 else 2
         rows, columns = value.shape
         top, left = drawing.top // share, drawing.left // share
-        whole = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        whole = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         part = whole[top : top + rows, left : left + columns]
         part[:] = (part * (256 - cover) + value * cover + 128) >> 8

@@ -37,7 +37,7 @@ _STANDS_OUT = 0.25  # of what could stand out: 0 where movement is even all over
 _HOLDS = 0.8  # of the movement that a still camera must keep, to be preferred
 _SMOOTH_SEC = 0.5
 _STILL = 0.1  # of the cut's width; a path that stays within that is none
-_SAME_PLACE = 0.5  # of two pictures' difference; where a movement of the whole explains more, there is no cut
+_SAME_PLACE = 0.6  # correlation of two pictures, one moved onto the other: there is no cut between them
 _MOVE_COST = 60.0  # of a step of the whole axis, squared, against all of a sample's movement
 
 
@@ -155,10 +155,11 @@ class _Watched:
 
 
 def _is_same_place(before: Profile, after: Profile) -> bool:
-    """A camera that shakes changes every pixel, and yet shows what it showed."""
-    if before.shape != after.shape:
+    """A camera that shakes changes every pixel, and yet shows what it showed, elsewhere in the picture."""
+    if before.shape != after.shape or (shift := _shift(before, after)) == (0, 0):
         return False
-    return float(_nearest_difference(before, after).mean()) < _SAME_PLACE * float(np.abs(after - before).mean())
+    moved = np.roll(before, shift, axis=(0, 1))
+    return float(np.corrcoef(moved.ravel(), after.ravel())[0, 1]) > _SAME_PLACE
 
 
 def _small(frame: av.VideoFrame) -> NDArray[np.uint8]:
@@ -213,11 +214,12 @@ def _resized(rows: Profile, n: int) -> Profile:
     edges = np.linspace(0, length, n + 1)
     whole = np.minimum(edges.astype(int), length - 1)
     at = sums[:, whole] + (edges - whole) * rows[:, whole]
-    return np.diff(at, axis=1) * n / length
+    means: Profile = np.diff(at, axis=1) * n / length
+    return means
 
 
 def _shot(watched: _Watched, kept: float) -> Shot:
-    maps = np.array(watched.maps)
+    maps = np.array(watched.maps, np.float64)
     if len(maps) and maps.mean() >= _LEAST_MOVEMENT:
         profiles = _standing_out(maps, np.array(watched.times_sec), kept)
         # The square root keeps one quick gesture from outweighing a minute of speech.
@@ -241,13 +243,15 @@ def _standing_out(maps: Profile, times: Profile, kept: float) -> Profile:
     boxed = (padded[:, :, starts + reach] - padded[:, :, starts]) / reach
     everywhere = np.percentile(boxed, 20, axis=2, keepdims=True)
     share = np.maximum(1 - everywhere / np.maximum(boxed.mean(axis=2, keepdims=True), 1e-9), 0.0)
-    return (maps * share).sum(axis=1)
+    profiles: Profile = (maps * share).sum(axis=1)
+    return profiles
 
 
 def _saliency(colours: NDArray[np.float64], axis: Axis) -> Profile:
     """How far each part is from the picture's mean colour; only what is well above the usual counts."""
     distance = np.sqrt(((colours - colours.mean(axis=(0, 1))) ** 2).sum(axis=2))
-    return _map(np.maximum(distance - 2 * distance.mean(), 0.0), axis).sum(axis=0)
+    profile: Profile = _map(np.maximum(distance - 2 * distance.mean(), 0.0), axis).sum(axis=0)
+    return profile
 
 
 def _framed(watched: _Watched, weights: Profile, kept: float) -> Shot:

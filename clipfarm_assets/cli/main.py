@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from clipfarm_assets.cli import home
+from clipfarm_assets.cli.clips import clips
 from clipfarm_assets.cli.ledger import ledger
 from clipfarm_assets.cli.models import models
 from clipfarm_assets.cli.run import run
@@ -25,7 +26,8 @@ _HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embe
 
 Start with `clipfarm run`: it takes every video that is new, changed or to be tried again through the whole graph, and
 says what it made, what failed and why. `clipfarm ledger` shows where every video stands, `clipfarm tasks` what keeps
-happening in them. `clipfarm dev` opens the Dagster UI with the sensors on, which do the same by themselves.
+happening in them, `clipfarm clips` what is worth cutting out of them. `clipfarm dev` opens the Dagster UI with the
+sensors on, which do the same by themselves.
 """
 
 _STOPPED = 130  # what Typer makes of a KeyboardInterrupt
@@ -37,6 +39,7 @@ cli.command()(ledger)
 cli.command()(serve)
 cli.add_typer(models, name="models")
 cli.add_typer(tasks, name="tasks")
+cli.add_typer(clips, name="clips")
 
 
 @cli.command()

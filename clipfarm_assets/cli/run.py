@@ -98,7 +98,7 @@ def print_outcome(console: Console, ledger: "pa.Table", workshop: "Workshop") ->
     )
     _print_tasks(console, workshop)
     console.print("Where the files lie:")
-    for name in ("raw", "embeddings", "fused", "scenes", "segments", "clusters", "tasks", "state"):
+    for name in ("raw", "embeddings", "fused", "scenes", "segments", "clusters", "tasks", "clips", "state"):
         where = escape(store.location(f"clipfarm/{name}"))
         console.print(f"  {name:<11}{where}", highlight=False, soft_wrap=True)
 

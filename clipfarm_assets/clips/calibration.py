@@ -6,6 +6,7 @@ these columns the rank correlation with growth, with what chance would give; and
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +14,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from clipfarm_assets.clips.timeline import Timeline
 from clipfarm_assets.clips.trend import Views
+from clipfarm_assets.clips.vocabulary import content_words, vocabulary
+from clipfarm_assets.database.clip_tables import Clip
 from clipfarm_assets.errors import ClipError
 
 SCORE, RANDOM = "score", "random"
@@ -125,6 +129,23 @@ def realised_growth(views: Views, horizon_days: int | None, horizon_view_count: 
     if before is None or after is None:
         return Outcome(None, "no count at the horizon, nor on both sides of it")
     return Outcome(_between(before, after, at) / horizon_days)
+
+
+def columns_of(clips: Sequence[Clip], duration_sec: float, timeline: Timeline) -> dict[str, float | None]:
+    """Our score of a video and the simple ways to guess its growth, from its clips and its words.
+
+    ``score``: the best clip's; ``length``: seconds; ``first_segment``: the earliest clip's score;
+    ``keyword_frequency``: how large a share of the words of content its five most frequent ones are.
+    """
+    first = min(clips, key=lambda clip: clip.start_time_sec, default=None)
+    counts = Counter(content_words([word.text for word in timeline.words], vocabulary(None)))
+    frequent = sum(count for _, count in counts.most_common(5))
+    return {
+        SCORE: max((clip.viral_score for clip in clips if clip.viral_score is not None), default=None),
+        "length": duration_sec,
+        "first_segment": first.viral_score if first else None,
+        "keyword_frequency": frequent / counts.total() if counts else None,
+    }
 
 
 def calibrate(rows: Sequence[VideoRow], fed_by: Iterable[str], seed: int = 0) -> Calibration:

@@ -98,12 +98,11 @@ def score_batch(
     batch = take_batch(database, batch_id, owner, clock())
     if batch is None:
         return None
-    config = BatchConfig.model_validate(batch.config_json)
-    found = attempt(local_candidates, inputs, config)
+    found = attempt(_prepared, inputs, batch)
     if isinstance(found, VideoError):
         fail_batch(database, batch_id, owner, str(found), clock())
         return BatchReport("failed", error_message=str(found))
-    timeline, scored = found
+    config, timeline, scored = found
     told = LlmScores()
     if llm is not None and scored:
         renew_lease(database, batch_id, owner, clock())
@@ -117,7 +116,15 @@ def score_batch(
     return BatchReport("ready", len(clips), without, told.usage)
 
 
-def local_candidates(inputs: VideoInputs, config: BatchConfig) -> tuple[Timeline, list[tuple[Window, LocalScore]]]:
+Scored = list[tuple[Window, LocalScore]]
+
+
+def _prepared(inputs: VideoInputs, batch: ClipBatch) -> tuple[BatchConfig, Timeline, Scored]:
+    config = BatchConfig.model_validate(batch.config_json)
+    return config, *local_candidates(inputs, config)
+
+
+def local_candidates(inputs: VideoInputs, config: BatchConfig) -> tuple[Timeline, Scored]:
     """The windows of a video in the order of time with their local scores: the best 30 where there are more."""
     timeline = Timeline.of(inputs.cues, inputs.duration_sec)
     vectors, told = None, None

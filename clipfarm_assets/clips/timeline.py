@@ -17,9 +17,10 @@ PAUSE_MS = 1_000  # what is longer than that ends a sentence, and counts as a si
 _SLACK_MS = 300  # by which recognisers' words may lie outside of their cue
 _FEW_STOPS = 60  # words to a full stop, above which a transcript counts as written without any
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f"  # kana, Han, Thai: no spaces
-_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_MARKS = "\u3001-\u303f\uff01-\uff0f\uff1a-\uff20"  # their punctuation belongs to the character before it
+_TOKEN = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|[^\s{_UNSPACED}]+")
 _ENDS = re.compile(r"[.!?…。！？؟।]+[\"'”’»)\]]*$")
-_ABBREVIATION = re.compile(r"^(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e|No)\.$")
+_ABBREVIATION = re.compile(r"^(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e)\.$")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Timeline:
 def joined(words: Sequence[Spoken]) -> str:
     """The words as text; scripts without spaces get none."""
     text = " ".join(word.text for word in words)
-    return re.sub(rf"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])", "", text)
+    return re.sub(rf"(?<=[{_UNSPACED}{_MARKS}]) (?=[{_UNSPACED}])", "", text)
 
 
 def ends_sentence(text: str) -> bool:

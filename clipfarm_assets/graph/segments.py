@@ -4,19 +4,22 @@ import dagster as dg
 
 from clipfarm_assets.embeddings.text import preprocess_version
 from clipfarm_assets.graph.chunk import run_chunk
+from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.raw import RAW_AUDIO, RAW_TEXT, RAW_VIDEO, raw_audio, raw_text, raw_video
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.videos import VIDEO_ASSET
-from clipfarm_assets.media.scenes import scenes_of_videos
+from clipfarm_assets.media.scenes import SCENES_SCHEMA, scenes_of_videos
 from clipfarm_assets.models.catalog import ModelSet
 from clipfarm_assets.segments.stages import describe_videos, described_by, embed_segments, flagged_by
+from clipfarm_assets.segments.table import SEGMENTS_SCHEMA
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.artifacts import Versions
 
 
 def _description_versions(settings: Settings, models: ModelSet) -> Versions:
-    return Versions("1", described_by(settings), flagged_by(models.text))
+    """With a language model a change of the text model is no reason to ask it about every video again."""
+    return Versions("1", described_by(settings), "" if settings.llm_model else flagged_by(models.text))
 
 
 def _vector_versions(settings: Settings, models: ModelSet) -> Versions:
@@ -41,7 +44,7 @@ SEGMENT_EMBEDDING = Stage(
 
 @dg.asset(
     **VIDEO_ASSET, group_name="segments", kinds={"parquet"}, code_version=SCENE_SEGMENTS.code_version,
-    deps=[raw_video, raw_audio],
+    metadata=column_schema(SCENES_SCHEMA), deps=[raw_video, raw_audio],
 )  # fmt: skip
 def scene_segments(context: dg.AssetExecutionContext, platform: Platform, chunk: Chunk) -> None:
     """The spans between a video's cuts: `clipfarm/scenes/<video_id>.parquet`.
@@ -55,7 +58,7 @@ def scene_segments(context: dg.AssetExecutionContext, platform: Platform, chunk:
 
 @dg.asset(
     **VIDEO_ASSET, group_name="segments", kinds={"parquet"}, code_version=SEGMENTS.code_version,
-    deps=["video_metadata", raw_video, raw_text, scene_segments],
+    metadata=column_schema(SEGMENTS_SCHEMA), deps=["video_metadata", raw_video, raw_text, scene_segments],
 )  # fmt: skip
 def segments(context: dg.AssetExecutionContext, platform: Platform, chunk: Chunk) -> None:
     """What happens in each span of 15 to 60 seconds of a video: `clipfarm/segments/<video_id>.parquet`.

@@ -51,7 +51,7 @@ def described_by(settings: Settings) -> str:
 
 def flagged_by(text_model: ModelRef) -> str:
     """What flags that no language model gave are signed with."""
-    return f"prototypes by {text_model.name}"
+    return f"prototypes by {text_model.name}@{text_model.revision}"
 
 
 def describe_videos(items: Iterable[Item], describing: Describing) -> Iterator[Result]:

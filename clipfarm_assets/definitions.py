@@ -5,6 +5,7 @@ from dagster_aws.s3 import S3Resource
 
 from clipfarm_assets.graph.cadence import CADENCE, clustering_schedule
 from clipfarm_assets.graph.checks import CHECKS
+from clipfarm_assets.graph.clip_calibration import score_calibration
 from clipfarm_assets.graph.clip_sensor import CLIP_SENSORS
 from clipfarm_assets.graph.clips import clip_batches, clip_exports, clip_thumbnails, scored_clips
 from clipfarm_assets.graph.embeddings import audio_embedding, text_embedding, video_embedding
@@ -29,7 +30,7 @@ ASSETS = (
     *(embedding_manifest, fused_manifest, ledger),
     *(scene_segments, segments, segment_embedding, imported_segments),
     *(clusters, tasks),
-    *(scored_clips, clip_thumbnails, clip_batches, clip_exports),
+    *(scored_clips, clip_thumbnails, clip_batches, clip_exports, score_calibration),
 )
 EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
 

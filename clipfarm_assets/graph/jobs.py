@@ -44,7 +44,14 @@ export_clips = dg.define_asset_job(
     "export_clips", dg.AssetSelection.assets("clip_exports"), tags=TAGS,
     description="Renders every clip whose export somebody has asked for.",
 )  # fmt: skip
-JOBS = (read_metadata_job, process_videos, fan_in, import_segments, cluster_teams, make_clips, export_clips)
+calibrate_scores = dg.define_asset_job(
+    "calibrate_scores", dg.AssetSelection.assets("score_calibration"), tags=TAGS,
+    description="Compares scores with how the videos grew.",
+)  # fmt: skip
+JOBS = (
+    *(read_metadata_job, process_videos, fan_in, import_segments, cluster_teams),
+    *(make_clips, export_clips, calibrate_scores),
+)
 
 
 def chunk_config(video_ids: Sequence[str], *, force: bool = False) -> dict[str, Any]:

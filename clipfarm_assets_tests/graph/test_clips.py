@@ -86,7 +86,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory, tiny: object) -> Deployment:
     """A deployment with one sample whose raw artifacts are made; only for tests that leave it as it is."""
     with pytest.MonkeyPatch.context() as patch:
         made = Deployment(tmp_path_factory.mktemp("talk") / "one", tiny, patch)  # type: ignore[arg-type]
-        add_sample(made, TALK, video_type="podcast")
+        add_sample(made, TALK, video_type="podcast", published_at="2025-12-01T00:00:00Z")
         made.read_metadata()
         assert made.materialize(RAW, [TALK]).success
         made.instance.dispose()
@@ -102,7 +102,7 @@ def deployment(new_deployment: NewDeployment, talk: Deployment) -> Deployment:
     shutil.rmtree(made.folder)
     shutil.copytree(talk.folder, made.folder)
     made.enter()  # the folder is another one now
-    made.rows = dict(talk.rows)
+    made.rows = {name: dict(row) for name, row in talk.rows.items()}
     made.instance = type(talk.instance).from_config(str(made.home))
     made.read_metadata()
     return made
@@ -278,7 +278,7 @@ def test_the_calibration_says_why_there_is_none_yet(deployment: Deployment, grap
     metadata = event.materialization.metadata
     assert metadata["videos"].value == 1 and metadata["found"].value is False
     assert "10 are needed" in str(metadata["correlations"].value)
-    assert metadata["left_out"].value == {"no known publication": 1}
+    assert metadata["left_out"].value == {"no horizon": 1}
 
 
 def test_views_are_those_of_the_snapshots_and_of_the_horizon_at_its_moment(deployment: Deployment) -> None:

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,8 +43,8 @@ def llm(server: LlmServer) -> Llm:
     return model(server)
 
 
-def model(server: LlmServer, name: str = "tiny-1", retries: int = 0) -> Llm:
-    settings = Settings(_env_file=None, llm_model=name, llm_timeout_sec=0.5, llm_retries=retries).model_copy(
+def model(server: LlmServer, name: str = "tiny-1", retries: int = 0, timeout_sec: float = 0.5) -> Llm:
+    settings = Settings(_env_file=None, llm_model=name, llm_timeout_sec=timeout_sec, llm_retries=retries).model_copy(
         update={"openai_api_key": SecretStr("sk-secret"), "openai_base_url": server.url}
     )
     opened = open_llm(settings)
@@ -160,7 +163,42 @@ def test_a_batch_that_somebody_has_is_left_alone(quick_database: Database) -> No
     assert score_batch(quick_database, "b1", "w", inputs(), None, lambda: NOW) is None
 
 
-def test_a_worker_that_dies_between_leaves_the_batch_to_the_next_and_no_answer_is_bought_twice(
+WORKER = """
+import sys
+from datetime import UTC, datetime
+from clipfarm_assets.clips.scoring import score_batch
+from clipfarm_assets.database.connect import open_database
+from clipfarm_assets_tests.clips.test_scoring import NOW, model
+from clipfarm_assets_tests.clips.videos import inputs
+from clipfarm_assets_tests.llm_server import LlmServer
+llm = model(LlmServer(sys.argv[2]), timeout_sec=60)
+score_batch(open_database(sys.argv[1]), "b1", "killed", inputs(), llm, lambda: NOW)
+"""
+
+
+def test_a_worker_that_is_killed_while_it_scores_leaves_the_batch_to_the_next_tick(
+    database: Database, server: LlmServer, llm: Llm
+) -> None:
+    """``kill -9`` while the model thinks; on SQLite and PostgreSQL."""
+    server.say = lambda request: Turn({"clips": []}, wait_sec=30)
+    book.create_batch(database, "v1", BatchConfig(), NOW, batch_id="b1")
+    url = database.engine.url.render_as_string(hide_password=False)
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, url, server.url])
+    try:
+        while not server.requests and worker.poll() is None:
+            time.sleep(0.05)
+    finally:
+        worker.kill()
+    assert worker.wait() == -9 and server.requests
+    assert book.get_batch(database, "b1").owner == "killed" and book.list_clips(database, "b1") == []
+    later = NOW + book.LEASE + timedelta(seconds=1)
+    assert [batch.id for batch in book.due_batches(database, later)] == ["b1"]
+    server.say = lambda request: Turn({"clips": []})
+    report = score_batch(database, "b1", "next", inputs(), llm, lambda: later)
+    assert report is not None and report.status == "ready" and len(book.list_clips(database, "b1")) >= FEWEST
+
+
+def test_an_answer_that_was_bought_before_a_death_is_not_bought_again(
     quick_database: Database, server: LlmServer, llm: Llm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.say = lambda request: Turn({"clips": []})

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +18,20 @@ from sqlalchemy import select
 
 from clipfarm_assets.clips import book
 from clipfarm_assets.clips.local_score import Evidence, Judged
-from clipfarm_assets.clips.loudness import Loudness
+from clipfarm_assets.clips.loudness import Loudness, read_loudness
 from clipfarm_assets.clips.model import GRADES, LENGTHS, BatchConfig, LengthPreset, Part, Timeframe
 from clipfarm_assets.clips.scoring import BatchReport, VideoInputs, local_candidates, score_batch
+from clipfarm_assets.clips.timeline import Timeline
 from clipfarm_assets.clips.windows import FEWEST
 from clipfarm_assets.database.clip_tables import Clip, ClipLlmContext
 from clipfarm_assets.database.connect import Database
 from clipfarm_assets.llm.client import Llm, open_llm
+from clipfarm_assets.media.audio import write_wav
 from clipfarm_assets.media.cues import Cue
 from clipfarm_assets.settings import Settings
-from clipfarm_assets_tests.clips.videos import inputs, sample, sample_names
+from clipfarm_assets_tests.clips.videos import SAMPLES, inputs, sample, sample_names
 from clipfarm_assets_tests.llm_server import LlmServer, Turn, serving
+from clipfarm_assets_tests.tasks.labelled_set import packaged_encoder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GRADES_TOLD = {"hook": "A+", "flow": "B", "value": "A", "trend": "C"}
@@ -99,6 +104,32 @@ def test_every_sample_that_holds_five_clips_gets_five_or_more_and_all_keep_the_c
         for grade in (clip.grade_hook, clip.grade_flow, clip.grade_value, clip.grade_trend):
             assert grade is None or grade in GRADES
         assert clip.language == of.language and clip.status == "candidate"
+
+
+def test_the_talk_with_its_sound_and_the_packaged_model_is_cut_at_its_sentences(
+    quick_database: Database, tmp_path: Path
+) -> None:
+    write_wav(SAMPLES / "talk-checklists.mp4", tmp_path / "a.wav")
+    of = replace(sample("talk-checklists"), loudness=read_loudness(tmp_path / "a.wav"), encode=packaged_encoder())
+    _, clips = scored(quick_database, of)
+    sentences = Timeline.of(of.cues, of.duration_sec).sentences
+    starts, ends = {s.start_ms / 1000 for s in sentences}, {s.end_ms / 1000 for s in sentences}
+    assert len(clips) >= FEWEST
+    assert all(clip.start_time_sec in starts and clip.end_time_sec in ends for clip in clips)
+    said = " ".join(cue.text for cue in of.cues)
+    for clip in clips:
+        assert clip.viral_score is not None and clip.score_parts["missing"].keys() == {"local.trend", "llm"}
+        for part in ("hook", "flow", "value"):
+            evidence = clip.score_parts["local"]["parts"][part]["evidence"]
+            placed = [each for each in evidence if each["at_sec"] is not None]
+            assert placed and all(clip.start_time_sec <= each["at_sec"] <= clip.end_time_sec for each in placed)
+            assert all(word in said for each in placed for word in (each["quote"] or "").split())
+
+
+def test_no_column_of_a_score_has_a_default() -> None:
+    for name in ("viral_score", "grade_hook", "grade_flow", "grade_value", "grade_trend", "score_parts"):
+        column = Clip.__table__.columns[name]
+        assert column.default is None and column.server_default is None
 
 
 def test_nothing_is_made_up_where_nothing_is_known(quick_database: Database) -> None:

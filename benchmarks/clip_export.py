@@ -3,8 +3,8 @@
 Compared are ``render`` and ``ffmpeg -ss … -t … -vf crop,scale -c:v libx264 -c:a aac`` on ten seconds from the middle of
 20 s of 720p at 25 frames a second with sound, made 1080 × 1920 by the same preset, quality and number of threads: cut
 around the middle; then with the look for a subject, which takes a decoding of its own, and with drawn subtitles, which
-ffmpeg is not asked for. ffmpeg and PyAV bring an x264 each. Memory is the highest of a process of its own (Linux), for 5 s
-and for 60 s.
+ffmpeg is not asked for. ffmpeg and PyAV bring an x264 each. Memory is the highest of a process of its own
+(Linux), for 5 s and for 60 s.
 """
 
 import shutil

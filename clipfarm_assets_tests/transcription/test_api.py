@@ -124,8 +124,8 @@ def test_no_speech_is_an_outcome(server: SpeechServer, said: dict[str, Any]) -> 
 def test_long_sound_goes_in_chunks_below_the_limit_and_comes_back_as_one(server: SpeechServer, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).uniform(-1, 1, 16_000 * 55).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", noise, 16_000, subtype="PCM_16")
-    first = answer("Here is the end of it", (20.0, 20.4, "Here"), (26.0, 26.4, "is"), (27.0, 27.3, "the"), (28.0, 28.4, "end"),
-                   (29.0, 29.3, "of"), (29.8, 30.0, "it"))  # fmt: skip
+    first = answer("Here is the end of it", (20.0, 20.4, "Here"), (26.0, 26.4, "is"), (27.0, 27.3, "the"),
+                   (28.0, 28.4, "end"), (29.0, 29.3, "of"), (29.8, 30.0, "it"))  # fmt: skip
     second = answer("is the end of it all.", (1.1, 1.4, "is"), (2.0, 2.3, "the"), (3.1, 3.4, "end"), (4.0, 4.3, "of"),
                     (4.9, 5.4, "it"), (6.0, 6.4, "all"))  # fmt: skip
     server.turns[:] = [Turn(first), Turn(second)]

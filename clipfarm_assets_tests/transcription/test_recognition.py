@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_a_recorded_talk_becomes_one_text_without_its_edges_and_its_loop() -> No
     assert (loop.phrase, loop.rounds, loop.start_sec, loop.end_sec) == ("Thanks for watching!", 5, 56.0, 59.2)
     assert parse_transcript(to_json(found.transcript), "a.json") == found.transcript
     cues = found.transcript.cues
-    assert all(a.end <= b.start + 0.3 and a.start <= b.start for a, b in zip(cues, cues[1:], strict=False))
+    assert all(a.end <= b.start + 0.3 and a.start <= b.start for a, b in pairwise(cues))
     assert [word.word for word in cues[0].words or ()][:3] == ["So", "when", "we"]
 
 
@@ -55,9 +56,7 @@ def test_chunks_cover_the_sound_and_share_the_overlap(duration: float, lengths: 
     if spans:
         assert spans[0].start == 0 and spans[-1].end == duration
     assert all(0 < span.end - span.start <= lengths[0] + 1e-6 for span in spans)
-    assert all(
-        before.end - span.start == pytest.approx(lengths[1]) for before, span in zip(spans, spans[1:], strict=False)
-    )
+    assert all(before.end - span.start == pytest.approx(lengths[1]) for before, span in pairwise(spans))
 
 
 VOCABULARY = ["the", "the", "the", "no", "boat", "Boat.", "sea", "harbour", "wind", "今", "天", "I", "I'm", "a"]

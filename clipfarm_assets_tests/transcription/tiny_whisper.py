@@ -66,7 +66,8 @@ def save(folder: Path, says: str = " Hello world, here we are.", language: str =
         bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id,
         decoder_start_token_id=config.decoder_start_token_id, max_length=PLACES, return_timestamps=False,
         is_multilingual=True, no_timestamps_token_id=ids["<|notimestamps|>"], max_initial_timestamp_index=50,
-        prev_sot_token_id=ids["<|startofprev|>"], begin_suppress_tokens=[ids[special[0]]], alignment_heads=[[0, 0], [1, 1]],
+        prev_sot_token_id=ids["<|startofprev|>"], begin_suppress_tokens=[ids[special[0]]],
+        alignment_heads=[[0, 0], [1, 1]],
         lang_to_id={f"<|{code}|>": ids[f"<|{code}|>"] for code in LANGUAGES},
         task_to_id={"translate": ids["<|translate|>"], "transcribe": ids["<|transcribe|>"]},
     )  # fmt: skip

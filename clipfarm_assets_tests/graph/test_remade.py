@@ -155,7 +155,11 @@ SETTINGS = {
 MODELS = {
     "revision of the video model": ("video", {"revision": "another"}, {"video_embedding"}),
     "name of the audio model": ("audio", {"name": "stand-in/another"}, {"audio_embedding"}),
-    "revision of the text model": ("text", {"revision": "another"}, {"text_embedding", "segments", "segment_embedding"}),
+    "revision of the text model": (
+        "text",
+        {"revision": "another"},
+        {"text_embedding", "segments", "segment_embedding"},
+    ),
 }
 CODE = tuple(STAGE_BY_NAME)
 

@@ -23,7 +23,7 @@ from clipfarm_assets.errors import DatabaseUnavailable
 from clipfarm_assets.graph import embeddings
 from clipfarm_assets.graph import tasks as graph_tasks
 from clipfarm_assets.graph.platform import Platform
-from clipfarm_assets.graph.tasks import clusters_key, tasks_key
+from clipfarm_assets.graph.teams import clusters_key, tasks_key
 from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.store.artifacts import Made
 from clipfarm_assets.tasks.run import cluster_team
@@ -160,6 +160,12 @@ class TestVideos:
         assert dict(zip(links["video_id"].to_pylist(), links["task_id"].to_pylist(), strict=True)) == {
             video: task for video, task in places(three, "app").items() if task
         }
+
+    def test_tables_that_the_store_has_lost_are_written_again(self, three: Deployment) -> None:
+        before = table(three, tasks_key("app"))["task_id"].to_pylist()
+        three.workshop.store.delete(tasks_key("app"))
+        three.run(fan_in=False, clusters=True)
+        assert table(three, tasks_key("app"))["task_id"].to_pylist() == before
 
     def test_the_time_of_a_segment_is_the_publication_else_the_first_capture(self, three: Deployment) -> None:
         rows = table(three, "clipfarm/segments/export-2.parquet").to_pylist()

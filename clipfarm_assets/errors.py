@@ -5,6 +5,7 @@
     ClipfarmError                  what happened, and a hint: what to do
     ├── ConfigurationError         a setting is missing or wrong: correct the named variable
     ├── MetadataFileError          the CSV as a whole cannot be read: mend the file, the previous state stays
+    ├── SegmentFileError           a file of described segments cannot be read: mend it, nothing of it was taken in
     ├── StoreError                 the object store does not do what it should
     │   ├── StoreUnavailable       no answer, or 5xx: try again later
     │   ├── StoreAccessDenied      credentials missing or refused: set the AWS variables, or the rights of the folder
@@ -15,6 +16,8 @@
     │   ├── DatabaseOutdated       its tables are of a newer version: upgrade this project
     │   └── DatabaseChanged        somebody else changed the same rows meanwhile: do it again
     ├── TaskError                  what is asked of a Task cannot be done: the message says why
+    ├── ClipError                  what is asked of a clip or its batch cannot be done: the message says why
+    │   └── ClipMissing            there is no such batch, clip or job
     ├── ModelError
     │   ├── ModelUnavailable       the weights cannot be had here: `clipfarm models pull`, or the stand-in profile
     │   └── ModelMismatch          the weights are not those of the lock file: `clipfarm models verify`
@@ -65,6 +68,12 @@ class MetadataFileError(ClipfarmError):
     """The metadata CSV as a whole cannot be read."""
 
     hint = "The previous metadata stays in force until the file is mended."
+
+
+class SegmentFileError(ClipfarmError):
+    """A file of described segments as a whole cannot be read."""
+
+    hint = "Mend the file; nothing of it was taken in."
 
 
 class StoreError(ClipfarmError):
@@ -119,6 +128,14 @@ class DatabaseChanged(DatabaseError):
 
 class TaskError(ClipfarmError):
     """What is asked of a Task cannot be done."""
+
+
+class ClipError(ClipfarmError):
+    """What is asked of a clip, its batch or a job cannot be done."""
+
+
+class ClipMissing(ClipError):
+    """There is no such batch, clip or job."""
 
 
 class ModelError(ClipfarmError):

@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     metadata: str = Field("data/shorts_metadata_horizon.csv", description="The metadata CSV: a path or an s3:// URL.")
     store: str = Field("data/store", description="The object store: a folder, file:///… or s3://bucket/prefix.")
     db: str = Field(
-        "sqlite:///data/clipfarm.db", description="Database of Tasks: SQLite or PostgreSQL, by SQLAlchemy URL."
+        "sqlite:///data/clipfarm.db",
+        description="Database of Tasks and clips: SQLite or PostgreSQL, by URL.",
     )
     profile: Profile = Field("auto", description="Which models: real, stand-in, or auto (real where they can be had).")
     model_dir: Path = Field(Path("data/models"), description="Local folder of model weights, one folder a model.")
@@ -102,6 +103,8 @@ class Settings(BaseSettings):
         None, validation_alias="OPENAI_BASE_URL", description="Address of a compatible API."
     )
 
+    default_clips: bool = Field(True, description="Whether every video gets a batch of clips by itself.")
+
     http_token: SecretStr | None = Field(
         None, description="Token that callers of the HTTP API must send; none is asked for where it is empty."
     )
@@ -111,6 +114,43 @@ class Settings(BaseSettings):
     )
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="Dagster's web server: it starts the runs that the HTTP API asks for."
+    )
+
+    video_segment_clustering_enabled: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",),
+        description="Teams whose segments become Tasks, commas between; * for all.",
+    )
+    segment_imports: Path = Field(
+        Path("data/segments"), description="Folder of described segments from elsewhere, CSV or Parquet."
+    )
+    clustering_interval_minutes: int = Field(
+        30, ge=1, validation_alias="CLUSTERING_INTERVAL",
+        description="Minutes between two runs of a team: a divisor of 60, or whole hours that divide a day.",
+    )  # fmt: skip
+    min_cluster_size: int = Field(
+        2, ge=2, validation_alias="MIN_CLUSTER_SIZE", description="Segments that make a cluster."
+    )
+    task_match_threshold: float = Field(
+        0.3,
+        gt=0,
+        le=2,
+        validation_alias="TASK_MATCH_THRESHOLD",
+        description="Cosine distance within which one belongs (strict).",
+    )
+    high_impact_noise_threshold: float = Field(
+        0.3,
+        ge=0,
+        validation_alias="HIGH_IMPACT_NOISE_THRESHOLD",
+        description="Impact above which a segment alone is a Task.",
+    )
+    pca_components: int = Field(
+        100, ge=1, validation_alias="PCA_COMPONENTS", description="Dimensions in which clusters are sought."
+    )
+    recency_half_life_days: float = Field(
+        7.0, gt=0, validation_alias="RECENCY_HALF_LIFE_DAYS", description="Days after which recency counts half."
+    )
+    priority_formula: Literal["severity", "additive"] = Field(
+        "severity", description="How users, impact and recency become a Task's priority."
     )
 
     # Read by the stages to come: the discovery vectors of the search.
@@ -127,7 +167,7 @@ class Settings(BaseSettings):
         500, ge=1, validation_alias="EMBEDDING_REQUESTS_PER_MINUTE", description="Limit of the API (to come)."
     )
 
-    @field_validator("fusion_strategies", "http_origins", mode="before")
+    @field_validator("fusion_strategies", "http_origins", "video_segment_clustering_enabled", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -138,6 +178,13 @@ class Settings(BaseSettings):
     @classmethod
     def _once_each(cls, value: tuple[FusionStrategy, ...]) -> tuple[FusionStrategy, ...]:
         return tuple(dict.fromkeys(value))
+
+    @field_validator("clustering_interval_minutes")
+    @classmethod
+    def _of_the_clock(cls, value: int) -> int:
+        if 60 % value and (value % 60 or 1440 % value):
+            raise ValueError("must divide 60, or be whole hours that divide a day, such as 15, 30, 60 or 120")
+        return value
 
     @field_validator("store")
     @classmethod

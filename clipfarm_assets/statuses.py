@@ -29,6 +29,8 @@ class Status(StrEnum):
     UNSUPPORTED_MEDIA = "unsupported_media"
     NO_AUDIO_TRACK = "no_audio_track"
     EMPTY_TRANSCRIPT = "empty_transcript"
+    NOT_DESCRIBED = "not_described"
+    TURNED_OFF = "turned_off"
     SOURCE_REMOVED = "source_removed"
     SOURCE_PRIVATE = "source_private"
     SOURCE_UNAVAILABLE = "source_unavailable"
@@ -66,6 +68,10 @@ _MEANINGS = {
     Status.UNSUPPORTED_MEDIA: Meaning("Failed", True, True, "not decodable"),
     Status.NO_AUDIO_TRACK: Meaning("Materialized", True, False, "a video without sound"),
     Status.EMPTY_TRANSCRIPT: Meaning("Materialized", True, False, "nothing said"),
+    Status.NOT_DESCRIBED: Meaning(
+        "Materialized", False, False, "described by its transcript, since the language model is out of reach"
+    ),
+    Status.TURNED_OFF: Meaning("Materialized", True, False, "not made, since a setting says so"),
     Status.SOURCE_REMOVED: Meaning("Failed", True, True, "gone at the source"),
     Status.SOURCE_PRIVATE: Meaning("Failed", True, True, "the source wants a login"),
     Status.SOURCE_UNAVAILABLE: Meaning("Failed", False, True, "the source does not have it now"),

@@ -14,17 +14,20 @@ from rich.console import Console
 from rich.markup import escape
 
 from clipfarm_assets.cli import home
+from clipfarm_assets.cli.clips import clips
 from clipfarm_assets.cli.ledger import ledger
 from clipfarm_assets.cli.models import models
 from clipfarm_assets.cli.run import run
 from clipfarm_assets.cli.serve import serve
+from clipfarm_assets.cli.tasks import tasks
 from clipfarm_assets.errors import ClipfarmError, ConfigurationError
 
-_HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embeddings and fused vectors.
+_HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embeddings, fused vectors and Tasks.
 
 Start with `clipfarm run`: it takes every video that is new, changed or to be tried again through the whole graph, and
-says what it made, what failed and why. `clipfarm ledger` shows where every video stands. `clipfarm dev` opens the
-Dagster UI with the sensors on, which do the same whenever a row is appended.
+says what it made, what failed and why. `clipfarm ledger` shows where every video stands, `clipfarm tasks` what keeps
+happening in them, `clipfarm clips` what is worth cutting out of them. `clipfarm dev` opens the Dagster UI with the
+sensors on, which do the same by themselves.
 """
 
 _STOPPED = 130  # what Typer makes of a KeyboardInterrupt
@@ -35,6 +38,8 @@ cli.command()(run)
 cli.command()(ledger)
 cli.command()(serve)
 cli.add_typer(models, name="models")
+cli.add_typer(tasks, name="tasks")
+cli.add_typer(clips, name="clips")
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import psutil
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from clipfarm_assets.graph.platform import Workshop
 
 _SHOWN_ERRORS = 20
+_SHOWN_TASKS = 5
 
 
 def run(
@@ -94,10 +96,28 @@ def print_outcome(console: Console, ledger: "pa.Table", workshop: "Workshop") ->
             for row in errors
         ],
     )
+    _print_tasks(console, workshop)
     console.print("Where the files lie:")
-    for name in ("raw", "embeddings", "fused", "state"):
+    for name in ("raw", "embeddings", "fused", "scenes", "segments", "clusters", "tasks", "clips", "state"):
         where = escape(store.location(f"clipfarm/{name}"))
         console.print(f"  {name:<11}{where}", highlight=False, soft_wrap=True)
+
+
+def _print_tasks(console: Console, workshop: "Workshop") -> None:
+    """The most urgent Tasks, of which `clipfarm tasks` tells more."""
+    from clipfarm_assets.tasks.parameters import clustering_parameters
+    from clipfarm_assets.tasks.views import ranked, waiting_segments
+
+    with workshop.database.read() as session:
+        found = ranked(session, datetime.now(UTC), clustering_parameters(workshop.settings))
+        waiting = waiting_segments(session)
+    console.print(f"{len(found)} open Tasks; {waiting} segments wait for others like them.", highlight=False)
+    for each in found[:_SHOWN_TASKS]:
+        task, score = each.task, f"{each.priority.score:.2f}" if each.priority else "none"
+        users = f"{task.segment_count} segments of {task.distinct_user_count} users"
+        console.print(f"  {task.id[:8]}  priority {score}  {users}  {escape(task.title)}", highlight=False)
+    if found:
+        console.print("  See `clipfarm tasks`.", highlight=False)
 
 
 def _print_some(console: Console, lines: Sequence[str]) -> None:

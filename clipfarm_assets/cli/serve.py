@@ -22,8 +22,11 @@ def serve(
     from clipfarm_assets.database.connect import open_database
     from clipfarm_assets.database.migrate import migrate
     from clipfarm_assets.errors import ConfigurationError
+    from clipfarm_assets.graph.launch import Launcher
     from clipfarm_assets.graph.platform import Workshop
     from clipfarm_assets.http.app import Backend, create_app
+    from clipfarm_assets.http.clips import clips
+    from clipfarm_assets.metadata.rows import Video
     from clipfarm_assets.settings import load_settings
 
     home.enter()
@@ -35,8 +38,13 @@ def serve(
     workshop = Workshop(settings)
     database = open_database(settings.db)
     migrate(database)
-    backend = Backend(settings, workshop.store, database, lambda video_id: workshop.videos([video_id]).get(video_id))
-    uvicorn.run(create_app(backend), host=host, port=port, log_level="info")
+
+    def video(video_id: str) -> Video | None:
+        found = workshop.videos([video_id]).get(video_id) if workshop.videos_etag() else None
+        return None if found is None or found.removed else found
+
+    backend = Backend(settings, workshop.store, database, video, Launcher(settings.dagster_url).launch)
+    uvicorn.run(create_app(backend, clips), host=host, port=port, log_level="info")
 
 
 _OWN = frozenset({"127.0.0.1", "::1", "localhost"})

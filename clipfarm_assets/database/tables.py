@@ -30,11 +30,13 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         NDArray[np.float32]: Vector,
         dict[str, Any]: JSON,
+        list[str]: JSON,
         float: Float(53),
     }
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    """The column holds one of these values."""
     return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
 
 
@@ -55,7 +57,7 @@ class Task(Base):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        _one_of("status", TASK_STATUSES),
+        one_of("status", TASK_STATUSES),
         CheckConstraint("(status = 'merged') = (merged_into IS NOT NULL)", name="merged_into"),
         Index(None, "team", "status"),
     )
@@ -111,7 +113,7 @@ class TaskSegmentLink(SegmentFacts, Base):
     __tablename__ = "task_segment_links"
     __table_args__ = (
         UniqueConstraint("task_id", "segment_id"),
-        _one_of("failure", FAILURES),
+        one_of("failure", FAILURES),
         Index(None, "team", "source"),
     )
 
@@ -125,7 +127,7 @@ class PooledSegment(SegmentFacts, Base):
     """A segment that belongs to no Task yet; it takes part in the team's next run."""
 
     __tablename__ = "pooled_segments"
-    __table_args__ = (_one_of("failure", FAILURES), Index(None, "team", "source"))
+    __table_args__ = (one_of("failure", FAILURES), Index(None, "team", "source"))
 
     vector: Mapped[NDArray[np.float32]] = mapped_column(Vector)
     pooled_at: Mapped[datetime]

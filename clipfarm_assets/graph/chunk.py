@@ -233,7 +233,8 @@ class _Step:
         item = Item(video, inputs, source_hash)
         if error is not None or self.force:
             return item, error
-        return item, artifacts.prove(self.stage.key(video.video_id), source_hash, self.versions)
+        proof = artifacts.prove(self.stage.key(video.video_id), source_hash, self.versions)
+        return item, proof if proof is not None and proof.status.meaning.terminal else None
 
     def _timed(self, results: Iterator[Result], total: int) -> Iterator[tuple[Item, Made | VideoError, float]]:
         """The results with the wall seconds that each took, under a progress bar."""

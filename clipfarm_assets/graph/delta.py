@@ -122,15 +122,17 @@ def next_try(outcome: Outcome, settings: Settings) -> datetime:
 def work_of(video_id: str, stages: Sequence[Stage], verdicts: Mapping[str, Verdict]) -> Work | None:
     """What a run should do for the video: what is due, and what that leads to."""
     taken: list[str] = []
+    lost: set[str] = set()
     for stage in stages:
         verdict = verdicts[stage.name]
         leads_here = any(read.name in taken for read in stage.upstream)
         if verdict.due or (leads_here and _follows(verdict, stage, taken, verdicts)):
             taken.append(stage.name)
             if verdict.status is Status.MISSING_RAW_OBJECT:
-                taken.extend(read.name for read in stage.upstream if read.name not in taken)
+                lost.update(read.name for read in stage.upstream)
     if not taken:
         return None
+    taken.extend(lost.difference(taken))
     retried = any(verdicts[name].due and verdicts[name].status.failed for name in taken)
     ordered = tuple(stage.name for stage in stages if stage.name in taken)
     suspects = [verdicts[name].outcome for name in taken if verdicts[name].suspect]

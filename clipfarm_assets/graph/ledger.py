@@ -89,7 +89,7 @@ def _row(video_id: str, stage: Stage, status: Status, outcome: Outcome | None, s
         status,
         outcome.error if spoken_for else None,
         outcome.artifact_key,
-        video_id if outcome.artifact_key and stage.model else None,
+        video_id if outcome.artifact_key and outcome.embedding_dim else None,
         outcome.processed_at,
         outcome.retry_count if spoken_for else 0,
         outcome.run_id,

@@ -10,7 +10,11 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from clipfarm_assets.attempts import limits_of
+from clipfarm_assets.database.connect import Database, open_database
+from clipfarm_assets.database.migrate import migrate
+from clipfarm_assets.embeddings.text import TextEncoder, load_text_encoder
 from clipfarm_assets.errors import ClipfarmError
+from clipfarm_assets.llm.client import Llm, open_llm
 from clipfarm_assets.media.download import FetchOptions
 from clipfarm_assets.media.raw import Sources
 from clipfarm_assets.metadata.rows import Video
@@ -24,6 +28,8 @@ from clipfarm_assets.metadata.tables import (
     videos_from_table,
 )
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
+from clipfarm_assets.segments.describe import LocalFlags
+from clipfarm_assets.segments.stages import Describing, flagged_by
 from clipfarm_assets.settings import Settings, load_settings
 from clipfarm_assets.store.access import Access
 from clipfarm_assets.store.artifacts import Artifacts
@@ -78,6 +84,28 @@ class Workshop:
     @cached_property
     def models(self) -> ModelSet:
         return resolve_models(self.settings, self.store)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database of Tasks, its tables as this version needs them."""
+        opened = open_database(self.settings.db)
+        migrate(opened)
+        return opened
+
+    @cached_property
+    def llm(self) -> Llm | None:
+        """The language model; None where `CLIPFARM_LLM_MODEL` names none."""
+        return open_llm(self.settings)
+
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        return load_text_encoder(self.models.text, self.settings, self.store)
+
+    @cached_property
+    def describing(self) -> Describing:
+        """What describes segments: the language model where there is one, and the reader of flags."""
+        local = LocalFlags(flagged_by(self.models.text), self.text_encoder.embed_sentences)
+        return Describing(self.store, local, self.llm)
 
     @cached_property
     def sources(self) -> Sources:

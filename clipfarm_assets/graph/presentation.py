@@ -60,7 +60,7 @@ def picture_markdown(picture: bytes, alt: str = "picture") -> str:
 def failure_table(failures: Mapping[str, Outcome]) -> str:
     """The first failures as a Markdown table."""
     rows = [
-        [video_id, outcome.status.value, str(outcome.retry_count), _cell(outcome.error or "")]
+        [video_id, outcome.status.value, str(outcome.retry_count), cell(outcome.error or "")]
         for video_id, outcome in list(failures.items())[:_SHOWN_FAILURES]
     ]
     if (more := len(failures) - len(rows)) > 0:
@@ -74,5 +74,6 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Text as it can stand in a table's cell."""
     return text.replace("|", "\\|").replace("\n", " ")[:300]

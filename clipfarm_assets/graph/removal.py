@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from clipfarm_assets.clips import book as clips
+from clipfarm_assets.graph.clip_work import forget_files
 from clipfarm_assets.graph.events import OUTCOME, EventGroup
 from clipfarm_assets.graph.in_flight import VIDEOS, mark_process
 from clipfarm_assets.graph.outcome import Outcome
@@ -11,6 +13,7 @@ from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Versions
+from clipfarm_assets.tasks.book import forget_video
 
 
 @dg.op
@@ -24,6 +27,10 @@ def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> 
     artifacts = workshop.artifacts
     rows = workshop.videos(chunk.videos)
     video_ids = [video_id for video_id in chunk.videos if video_id in rows and rows[video_id].removed]
+    for video_id in video_ids:
+        forget_video(workshop.database, video_id, datetime.now(UTC))
+        forget_files(workshop, video_id)  # before the rows that name them
+        clips.forget_video(workshop.database, video_id)
     for stage in reversed(STAGES):
         events = EventGroup(context, stage.name)
         for video_id in video_ids:

@@ -12,16 +12,27 @@ from typing import Any
 import dagster as dg
 
 from clipfarm_assets.errors import ClipfarmError
+from clipfarm_assets.graph.clip_sensor import due_jobs
 from clipfarm_assets.graph.delta import Work, chunks
 from clipfarm_assets.graph.events import newest_outcome_id
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
+from clipfarm_assets.graph.imports import changed_imports
 from clipfarm_assets.graph.in_flight import PROCESS, report_dead_runs, this_process
-from clipfarm_assets.graph.jobs import chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
+from clipfarm_assets.graph.jobs import (
+    chunk_config,
+    chunk_request,
+    cluster_teams,
+    fan_in,
+    import_segments,
+    process_videos,
+    read_metadata_job,
+)
 from clipfarm_assets.graph.metadata import changed_files, csv_change
 from clipfarm_assets.graph.platform import Workshop
 from clipfarm_assets.graph.removal import forget_videos
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, read_state
+from clipfarm_assets.graph.teams import add_teams, due_teams, team_key
 from clipfarm_assets.graph.videos import add_videos
 
 
@@ -77,7 +88,32 @@ class Runner:
         if self._is_stale():
             self._say("manifests, fused vectors, ledger")
             self._execute(fan_in.name, {})
+        self._cluster()
+        self._make_clips()
         return self._state()
+
+    def _cluster(self) -> None:
+        """The runs of teams with something to be done; one that fails stops no other."""
+        try:
+            if changed_imports(self._workshop) is not None:
+                self._say("reading described segments")
+                self._execute(import_segments.name, {})
+            due = due_teams(self._instance, self._workshop, labels=True)
+            add_teams(self._instance, due)
+            for team, why in due.items():
+                self._say(f"team {team}: {why}")
+                self._execute(cluster_teams.name, {}, partition_key=team_key(team))
+        except ClipfarmError as error:  # the videos are finished, and that is to be told
+            self.report.errors.append(str(error))
+
+    def _make_clips(self) -> None:
+        """Batches and exports that people have asked for, and those whose worker died."""
+        try:
+            for job_name, why in due_jobs(self._instance, self._workshop).items():
+                self._say(why)
+                self._execute(job_name, {})
+        except ClipfarmError as error:
+            self.report.errors.append(str(error))
 
     def _work(self, verify: bool) -> list[Work]:
         state = self._state()
@@ -109,11 +145,12 @@ class Runner:
         run_config: Mapping[str, Any],
         assets: Sequence[dg.AssetKey] | None = None,
         tags: Mapping[str, str] | None = None,
+        partition_key: str | None = None,
     ) -> None:
         job = self._definitions.resolve_job_def(job_name)
         result = job.execute_in_process(
             run_config={**run_config, **self._loggers}, instance=self._instance, asset_selection=assets,
-            raise_on_error=False,
+            raise_on_error=False, partition_key=partition_key,
             tags={**(tags or {}), PROCESS: this_process()},
         )  # fmt: skip
         self.report.runs += 1

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from clipfarm_assets import __version__
+from clipfarm_assets.clips.work import Launched
 from clipfarm_assets.database.connect import Database
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.http.media import stream
@@ -33,12 +34,14 @@ class Backend:
         store: where media and exports lie.
         database: where batches, clips and jobs live.
         video: a video's latest metadata row; None where there is none, or it is marked as removed.
+        launch: asks for a run that does jobs of this kind.
     """
 
     settings: Settings
     store: ObjectStore
     database: Database
     video: Callable[[str], Video | None]
+    launch: Callable[[str], Launched] = lambda kind: Launched(None, "The sensor takes it up.")
 
 
 class Health(BaseModel):
@@ -101,7 +104,8 @@ def is_ready(here: Here, response: Response) -> Health:
     return found
 
 
-@_media.api_route("/media/videos/{video_id}", methods=["GET", "HEAD"], response_class=Response)
+@_media.head("/media/videos/{video_id}", include_in_schema=False)
+@_media.get("/media/videos/{video_id}", response_class=Response)
 def video_file(video_id: str, request: Request, here: Here) -> Response:
     """The video as MP4, whole or by range."""
     if here.video(video_id) is None:

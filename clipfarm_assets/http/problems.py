@@ -10,7 +10,14 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from clipfarm_assets.errors import ClipfarmError, DatabaseChanged, DatabaseUnavailable, StoreUnavailable
+from clipfarm_assets.errors import (
+    ClipError,
+    ClipfarmError,
+    ClipMissing,
+    DatabaseChanged,
+    DatabaseUnavailable,
+    StoreUnavailable,
+)
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SEC = 5
@@ -80,7 +87,9 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
 def _failed(_: Request, error: Exception) -> JSONResponse:
     """The platform's own trouble; the hint is for whoever runs it, and its log has the rest."""
     assert isinstance(error, ClipfarmError)
-    if isinstance(error, DatabaseChanged):
+    if isinstance(error, ClipMissing):
+        return problem(404, str(error))
+    if isinstance(error, (ClipError, DatabaseChanged)):
         return problem(409, str(error))
     if isinstance(error, (DatabaseUnavailable, StoreUnavailable)):
         return problem(503, str(error), headers={"Retry-After": str(_RETRY_AFTER_SEC)})

@@ -137,7 +137,7 @@ class Llm:
                 text={"format": schema}, store=False,
             )  # type: ignore[call-overload]  # fmt: skip
         except (OpenAIError, ValueError) as error:  # ValueError: a body that is no JSON, or not of the API's shape
-            return _failure(error, Usage(calls=1, cost_usd=None, seconds=time.monotonic() - started))
+            return LlmFailure(*cause_of(error), Usage(calls=1, cost_usd=None, seconds=time.monotonic() - started))
         return _read(response, answer, self._usage(response, time.monotonic() - started))
 
     def _usage(self, response: "Response", seconds: float) -> Usage:
@@ -147,6 +147,18 @@ class Llm:
             return Usage(calls=1, cost_usd=None, seconds=seconds)
         cost = None if self._prices_usd is None else (given * self._prices_usd[0] + made * self._prices_usd[1]) / 1e6
         return Usage(1, given, made, cost, seconds)
+
+
+def open_client(settings: Settings) -> "OpenAI":
+    """The API's client, with the deployment's key, address, patience and tries."""
+    from openai import OpenAI
+
+    return OpenAI(
+        api_key=(settings.openai_api_key.get_secret_value() if settings.openai_api_key else "") or _NO_KEY,
+        base_url=settings.openai_base_url or None,
+        timeout=settings.llm_timeout_sec,
+        max_retries=settings.llm_retries,
+    )
 
 
 def open_llm(settings: Settings) -> Llm | None:
@@ -163,15 +175,7 @@ def open_llm(settings: Settings) -> Llm | None:
             "CLIPFARM_LLM_MODEL is set, and there is no key.",
             hint="Set OPENAI_API_KEY, or OPENAI_BASE_URL of a server that needs none; or unset CLIPFARM_LLM_MODEL.",
         )
-    from openai import OpenAI
-
-    client = OpenAI(
-        api_key=key or _NO_KEY,
-        base_url=settings.openai_base_url or None,
-        timeout=settings.llm_timeout_sec,
-        max_retries=settings.llm_retries,
-    )
-    return Llm(client, settings.llm_model, settings.llm_prices_usd)
+    return Llm(open_client(settings), settings.llm_model, settings.llm_prices_usd)
 
 
 def _read(response: "Response", answer: type[T], usage: Usage) -> Reply[T] | LlmFailure:
@@ -192,8 +196,8 @@ def _read(response: "Response", answer: type[T], usage: Usage) -> Reply[T] | Llm
         return LlmFailure(Cause.INVALID_ANSWER, f"{place}: {first['msg']}.", usage)
 
 
-def _failure(error: Exception, usage: Usage) -> LlmFailure:
-    """The server's own text is left out: it can hold the key, or what was asked."""
+def cause_of(error: Exception) -> tuple[Cause, str]:
+    """What an error of the client means, and a sentence; the server's own text can hold the key, or what was asked."""
     import openai
 
     status = getattr(error, "status_code", None)
@@ -202,7 +206,7 @@ def _failure(error: Exception, usage: Usage) -> LlmFailure:
         (openai.APITimeoutError, Cause.TIMED_OUT, "The API gave no answer in time."),
         (openai.AuthenticationError, Cause.DENIED, "The API refuses the key (401): check OPENAI_API_KEY."),
         (openai.PermissionDeniedError, Cause.DENIED, "The API refuses this key the model (403)."),
-        (openai.NotFoundError, Cause.DENIED, "The API knows no such model or address (404): check CLIPFARM_LLM_MODEL."),
+        (openai.NotFoundError, Cause.DENIED, "The API knows no such model or address (404): check the model's name."),
         (openai.BadRequestError, Cause.REJECTED, "The API rejects the question (400)."),
         (openai.UnprocessableEntityError, Cause.REJECTED, "The API rejects the question (422)."),
         (openai.APIStatusError, Cause.UNAVAILABLE, f"The API is in trouble ({status})."),
@@ -210,8 +214,8 @@ def _failure(error: Exception, usage: Usage) -> LlmFailure:
     ]
     for kind, cause, what in known:
         if isinstance(error, kind):
-            return LlmFailure(cause, what, usage)
-    return LlmFailure(Cause.INVALID_ANSWER, f"The API's answer cannot be read ({type(error).__name__}).", usage)
+            return cause, what
+    return Cause.INVALID_ANSWER, f"The API's answer cannot be read ({type(error).__name__})."
 
 
 def _strict_schema(answer: type[BaseModel]) -> dict[str, Any]:

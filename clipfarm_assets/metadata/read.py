@@ -22,10 +22,11 @@ import pyarrow.compute as pc
 from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.metadata.convert import Header, convert, quarantine_table
 from clipfarm_assets.metadata.records import LineFeed, Record, Refused, read_one, read_records
-from clipfarm_assets.metadata.tables import SNAPSHOTS_SCHEMA, TEXT, VIDEOS_SCHEMA, MetadataTables
+from clipfarm_assets.metadata.tables import SNAPSHOTS_SCHEMA, TEXT, TIME, VIDEOS_SCHEMA, MetadataTables
 
 _BATCH_ROWS = 1_024
 _UTF8_MARK = b"\xef\xbb\xbf"
+_FIRST_CAPTURED = VIDEOS_SCHEMA.get_field_index("first_captured_at")
 MISSING = "missing"  # the fingerprint of a local file that is not there
 _OTHER_FORMATS = {
     b"\xff\xfe": "UTF-16",
@@ -75,6 +76,7 @@ def read_metadata(
         raise MetadataFileError(f"The metadata file cannot be read: {error}.") from error
     videos = _latest(snapshots)
     if previous is not None:
+        videos = _captured_before(videos, previous.videos)
         videos = _with_vanished(videos, previous.videos, quarantine)
     return MetadataTables(
         _with_fingerprints(videos, fingerprint, previous.videos if previous else None), snapshots, quarantine
@@ -125,6 +127,7 @@ def _read_header(feed: LineFeed) -> Header:
 def _latest(snapshots: pa.Table) -> pa.Table:
     """The latest row of each video, sorted by video_id, as rows of ``videos`` without fingerprints."""
     rows = snapshots.drop_columns(["line", "last_line"])
+    first = pa.nulls(0, TIME)
     if rows.num_rows:
         ids = rows["video_id"].combine_chunks().dictionary_encode()
         codes = ids.indices.to_numpy()
@@ -134,13 +137,20 @@ def _latest(snapshots: pa.Table) -> pa.Table:
         latest[order[np.append(np.diff(codes[order]) != 0, True)]] = True
         rows = rows.filter(pa.array(latest))  # a filter goes chunk by chunk, where take would copy the whole table
         rows = rows.take(pc.sort_indices(rows["video_id"]))
-    return _as_videos(rows, "present")
-
-
-def _as_videos(rows: pa.Table, presence: str) -> pa.Table:
+        firsts = snapshots.group_by("video_id").aggregate([("captured_at", "min")])
+        first = firsts["captured_at_min"].take(pc.index_in(rows["video_id"], value_set=firsts["video_id"]))
     nothing = pa.nulls(rows.num_rows, TEXT)
-    arrays = [*rows.columns, nothing, nothing, pa.repeat(pa.scalar(presence, TEXT), rows.num_rows)]
+    arrays = [*rows.columns, nothing, nothing, pa.repeat(pa.scalar("present", TEXT), rows.num_rows), first]
     return pa.table(arrays, schema=VIDEOS_SCHEMA)
+
+
+def _captured_before(videos: pa.Table, previous: pa.Table) -> pa.Table:
+    """``videos`` with the earlier first capture of both readings: a file may keep the newest rows alone."""
+    known = previous["first_captured_at"].take(pc.index_in(videos["video_id"], value_set=previous["video_id"]))
+    now = videos["first_captured_at"]
+    earlier = pc.or_(pc.is_null(now), pc.fill_null(pc.less(known, now), False))
+    first = pc.if_else(earlier, known, now)
+    return videos.set_column(_FIRST_CAPTURED, VIDEOS_SCHEMA.field(_FIRST_CAPTURED), first)
 
 
 def _with_vanished(videos: pa.Table, previous: pa.Table, quarantine: pa.Table) -> pa.Table:

@@ -83,6 +83,7 @@ class Video:
         url_fingerprint: what tells whether the file behind ``url`` changed under the same name; None where nothing can.
         transcript_fingerprint: the same of ``transcript_path``.
         presence: ``missing`` where the video's rows vanished from the file.
+        first_captured_at: of all its rows; unlike ``captured_at`` it stays when another snapshot is appended.
     """
 
     video_id: str
@@ -117,6 +118,7 @@ class Video:
     url_fingerprint: str | None = None
     transcript_fingerprint: str | None = None
     presence: Presence = "present"
+    first_captured_at: str = ""
 
 
 _SAFE_ID = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_VIDEO_ID}}}")

@@ -42,6 +42,7 @@ VIDEOS_SCHEMA = pa.schema(
         pa.field("url_fingerprint", TEXT),
         pa.field("transcript_fingerprint", TEXT),
         pa.field("presence", TEXT),
+        pa.field("first_captured_at", TIME),
     ]
 )
 QUARANTINE_SCHEMA = pa.schema(
@@ -102,6 +103,8 @@ def table_from_parquet(name: str, content: bytes) -> pa.Table:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
         raise MetadataFileError(f"{parquet_key(name)} cannot be read ({error}).", hint=hint) from error
+    if name == "videos" and table.column_names == VIDEOS_SCHEMA.names[:-1]:  # written before this column came
+        table = table.append_column(VIDEOS_SCHEMA.field("first_captured_at"), table["captured_at"])
     if not table.schema.equals(_SCHEMAS[name]):
         raise MetadataFileError(f"{parquet_key(name)} has other columns than this version writes.", hint=hint)
     return table.cast(_SCHEMAS[name])  # Parquet names the parts of a map in its own way

@@ -30,6 +30,7 @@ _CLASSES: Mapping[Modality, str] = {
     "video": "transformers.AutoModel",
     "audio": "transformers.Wav2Vec2Model",
     "text": "sentence_transformers.SentenceTransformer",
+    "speech": "transformers.WhisperForConditionalGeneration",
 }
 
 
@@ -56,8 +57,8 @@ def resolve_models(settings: Settings, store: ObjectStore | None) -> ModelSet:
     text, text_reason = _text_model(settings, store)
     if settings.profile == "stand-in":
         return _stand_ins(text, ("Stand-in models, because CLIPFARM_PROFILE is stand-in.", text_reason))
-    video, video_reason = _locate(locked(settings.video_model, "video", settings), settings, store)
-    audio, audio_reason = _locate(locked(settings.audio_model, "audio", settings), settings, store)
+    video, video_reason = locate(locked(settings.video_model, "video", settings), settings, store)
+    audio, audio_reason = locate(locked(settings.audio_model, "audio", settings), settings, store)
     reasons = (video_reason, audio_reason, text_reason)
     if video is not None and audio is not None:
         if "hub" not in (video.origin, audio.origin):
@@ -131,7 +132,7 @@ def remember_real(store: ObjectStore | None) -> None:
         store.put(STATE_KEY, json.dumps({"profile": "real"}).encode())
 
 
-def _locate(entry: LockEntry, settings: Settings, store: ObjectStore | None) -> tuple[ModelRef | None, str]:
+def locate(entry: LockEntry, settings: Settings, store: ObjectStore | None) -> tuple[ModelRef | None, str]:
     """Where the weights are, None where they cannot be had, and a sentence that says so."""
     called = f"{entry.name} ({entry.revision[:12]})"
     if places.in_folder(entry, settings):
@@ -153,7 +154,7 @@ def _text_model(settings: Settings, store: ObjectStore | None) -> tuple[ModelRef
         packaged = _packaged_text_model(settings)
         if packaged is not None:
             return packaged, f"{packaged.name} {packaged.revision} is installed as a package."
-    ref, reason = _locate(entry, settings, store)
+    ref, reason = locate(entry, settings, store)
     if ref is None:
         raise ModelUnavailable(reason, hint="Run `clipfarm models pull` where the hub can be reached.")
     return ref, reason

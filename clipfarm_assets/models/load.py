@@ -76,6 +76,15 @@ def load_text_model(ref: ModelRef, settings: Settings, store: ObjectStore | None
     return _once(ref, settings, store)
 
 
+def load_speech_model(ref: ModelRef, settings: Settings, store: ObjectStore | None) -> LoadedModel:
+    """``WhisperForConditionalGeneration`` with ``WhisperProcessor``.
+
+    Raises:
+        ModelUnavailable, ModelMismatch, ConfigurationError, StoreError: as their names say.
+    """
+    return _once(ref, settings, store)
+
+
 def weights_folder(ref: ModelRef, settings: Settings, store: ObjectStore | None) -> Path:
     """The folder with a model's files, fetched first where they are in a remote store or at the hub.
 
@@ -168,7 +177,7 @@ def _load(ref: ModelRef, settings: Settings, store: ObjectStore | None, device: 
             f"{ref.name} cannot be loaded from {folder}: {type(error).__name__}: {str(error)[:300]}.",
             hint="Remove that folder and run `clipfarm models pull`.",
         ) from error
-    if ref.modality != "text":
+    if ref.modality in ("video", "audio"):
         remember_real(store)
     return LoadedModel(ref, model.to(device).eval(), processor, device, unverified)
 
@@ -210,10 +219,17 @@ def _text(ref: ModelRef, folder: Path) -> tuple[Any, Any]:
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True), None
 
 
+def _speech(ref: ModelRef, folder: Path) -> tuple[Any, Any]:
+    from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+    return _whole(ref, WhisperForConditionalGeneration, folder), WhisperProcessor.from_pretrained(folder)
+
+
 _LOADERS: Mapping[Modality, Callable[[ModelRef, Path], tuple[Any, Any]]] = {
     "video": _video,
     "audio": _audio,
     "text": _text,
+    "speech": _speech,
 }
 
 

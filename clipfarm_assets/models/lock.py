@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from clipfarm_assets.errors import ModelError, ModelMismatch
 from clipfarm_assets.models.ref import Modality, ModelRef
@@ -126,7 +126,7 @@ def _verify(name: str, files: tuple[tuple[str, str], ...], folder: Path) -> tupl
 
 def _entry(name: str, fields: Mapping[str, Any]) -> LockEntry:
     modality, files = fields["modality"], fields["files"]
-    if modality not in ("video", "audio", "text"):
+    if modality not in get_args(Modality):
         raise ValueError(f"the modality of {name} is {modality!r}")
     if not all(isinstance(text, str) for pair in files.items() for text in pair):
         raise ValueError(f"the files of {name} are not hashes by file name")

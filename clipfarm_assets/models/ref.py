@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Modality = Literal["video", "audio", "text"]
+Modality = Literal["video", "audio", "text", "speech"]
 Origin = Literal["folder", "store", "hub", "package", "stand-in"]
 
 

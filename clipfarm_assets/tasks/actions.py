@@ -13,9 +13,8 @@ from sqlalchemy.orm import Session
 from clipfarm_assets.database.connect import Database
 from clipfarm_assets.database.tables import Task
 from clipfarm_assets.errors import TaskError
-from clipfarm_assets.tasks.book import count_again, merge_tasks, take_turn
-from clipfarm_assets.tasks.model import Merge, TaskStatus
-from clipfarm_assets.tasks.vectors import join_means
+from clipfarm_assets.tasks.book import join_tasks, take_turn
+from clipfarm_assets.tasks.model import TaskStatus
 
 Action = Literal["start", "resolve", "ignore", "reopen"]
 
@@ -67,12 +66,7 @@ def merge(database: Database, task_id: str, into: str, now: datetime) -> Changed
             raise TaskError(f"{task_id} is of team {gone.team}, {into} of team {kept.team}.")
         take_turn(session, kept.team)
         before = TaskStatus(gone.status)
-        if gone.segment_count + kept.segment_count:
-            kept.centroid = join_means(kept.centroid, kept.segment_count, gone.centroid, gone.segment_count)
-        session.flush()
-        merge_tasks(session, Merge(gone.id, kept.id), now)
-        session.expire(gone)
-        count_again(session, {gone.id, kept.id}, now)
+        join_tasks(session, kept, gone, now)
         return Changed(kept.id, kept.title, before, TaskStatus(kept.status))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from clipfarm_assets.database.connect import Database
 from clipfarm_assets.database.tables import (
     PooledSegment,
     SegmentFacts,
@@ -26,7 +27,7 @@ from clipfarm_assets.database.tables import (
 from clipfarm_assets.errors import DatabaseChanged
 from clipfarm_assets.segments.model import Failure, Segment
 from clipfarm_assets.tasks.model import Link, Merge, TaskState, TaskStatus
-from clipfarm_assets.tasks.vectors import Floats
+from clipfarm_assets.tasks.vectors import Floats, join_means
 
 FACTS = tuple(SegmentFacts.__annotations__)
 _IDS_PER_STATEMENT = 500
@@ -190,6 +191,42 @@ def merge_tasks(session: Session, merge: Merge, now: datetime) -> None:
     session.execute(delete(TaskPair).where(pairs))
 
 
+def join_tasks(session: Session, kept: Task, gone: Task, now: datetime) -> None:
+    """Merges a Task into another: links and centroid go to ``kept``, the id of ``gone`` stands for it from then on."""
+    if gone.segment_count + kept.segment_count:
+        kept.centroid = join_means(kept.centroid, kept.segment_count, gone.centroid, gone.segment_count)
+    session.flush()
+    merge_tasks(session, Merge(gone.id, kept.id), now)
+    session.expire(gone)
+    count_again(session, {gone.id, kept.id}, now)
+
+
+def taken_in(session: Session) -> dict[str, dict[str, str]]:
+    """The data version of every source that was taken in, by team and source."""
+    found: dict[str, dict[str, str]] = {}
+    for team, source, version in session.execute(
+        select(SegmentSource.team, SegmentSource.source, SegmentSource.data_version)
+    ):
+        found.setdefault(team, {})[source] = version
+    return found
+
+
+def revisions(session: Session) -> dict[str, int]:
+    """The revision of every team that has been clustered."""
+    state = VideoSegmentClusteringState
+    return {team: revision for team, revision in session.execute(select(state.team, state.revision))}
+
+
+def held_elsewhere(session: Session, team: str, source: str, segment_ids: Sequence[str]) -> set[str]:
+    """Those of the segments that another source of the team has brought in."""
+    held: set[str] = set()
+    for ids in _groups(segment_ids):
+        for table in (TaskSegmentLink, PooledSegment):
+            theirs = (table.team == team, table.source != source, table.segment_id.in_(ids))
+            held.update(session.scalars(select(table.segment_id).where(*theirs)))
+    return held
+
+
 def count_again(session: Session, task_ids: Collection[str], now: datetime) -> None:
     """Derives counts, impact and times of these Tasks from their links: a user counts once however many segments."""
     links = TaskSegmentLink
@@ -228,6 +265,17 @@ def forget_source(session: Session, team: str, source: str, now: datetime) -> in
     if taken is not None:
         session.delete(taken)
     return len(segment_ids)
+
+
+def forget_video(database: Database, video_id: str, now: datetime) -> int:
+    """Takes a video out of the Tasks and pools of every team, one transaction each; returns how many segments."""
+    with database.read() as session:
+        teams = session.scalars(select(SegmentSource.team).where(SegmentSource.source == video_id)).all()
+    dropped = 0
+    for team in teams:
+        with database.write() as session:
+            dropped += forget_source(session, team, video_id, now)
+    return dropped
 
 
 def _groups(values: Sequence[str]) -> Iterator[Sequence[str]]:

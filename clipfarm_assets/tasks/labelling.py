@@ -102,7 +102,7 @@ def label_team(database: Database, team: str, llm: Llm, now: datetime) -> LabelR
     Raises:
         DatabaseUnavailable: labels that were already given are kept.
     """
-    waiting = _waiting(database, team)
+    waiting = wait_for_label(database, team)
     labelled, failed, usage = 0, {}, Usage()
     for number, task_id in enumerate(waiting, start=1):
         reply = _label(database, task_id, llm, now)
@@ -116,7 +116,8 @@ def label_team(database: Database, team: str, llm: Llm, now: datetime) -> LabelR
     return LabelReport(labelled, failed, 0, usage)
 
 
-def _waiting(database: Database, team: str) -> list[str]:
+def wait_for_label(database: Database, team: str) -> list[str]:
+    """The Tasks that a language model is to name: those with a local label, and those that have doubled since."""
     wants = or_(Task.labelled_by == LOCAL, Task.segment_count >= 2 * Task.labelled_count)
     alive = (Task.team == team, Task.status != TaskStatus.MERGED.value, Task.segment_count > 0)
     with database.read() as session:

@@ -8,6 +8,8 @@ labelled segments by ``python -m clipfarm_assets_tests.tasks.choose`` and are re
 from dataclasses import dataclass
 from typing import Literal
 
+from clipfarm_assets.settings import Settings
+
 
 @dataclass(frozen=True)
 class ClusteringParameters:
@@ -58,3 +60,16 @@ class ClusteringParameters:
             raise ValueError("task_match_threshold and max_task_spread lie between 0 and 2.")
         if self.recency_half_life_days <= 0 or self.clustering_interval_minutes <= 0:
             raise ValueError("recency_half_life_days and clustering_interval_minutes are more than 0.")
+
+
+def clustering_parameters(settings: Settings) -> ClusteringParameters:
+    """The parameters of a deployment: the document's constants as it sets them, the others as they were chosen."""
+    return ClusteringParameters(
+        clustering_interval_minutes=settings.clustering_interval_minutes,
+        min_cluster_size=settings.min_cluster_size,
+        task_match_threshold=settings.task_match_threshold,
+        high_impact_noise_threshold=settings.high_impact_noise_threshold,
+        pca_components=settings.pca_components,
+        recency_half_life_days=settings.recency_half_life_days,
+        priority_formula=settings.priority_formula,
+    )

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from clipfarm_assets.database.tables import Task, TaskPair, TaskSegmentLink
+from clipfarm_assets.database.tables import PooledSegment, Task, TaskPair, TaskSegmentLink
 from clipfarm_assets.tasks.model import TaskStatus
 from clipfarm_assets.tasks.parameters import ClusteringParameters
 from clipfarm_assets.tasks.priority import Priority, priority
@@ -95,6 +95,11 @@ def links_of(session: Session, task_id: str, limit: int | None = None) -> list[T
         .limit(limit)
     )
     return list(session.scalars(query))
+
+
+def waiting_segments(session: Session) -> int:
+    """How many segments of all teams belong to no Task yet."""
+    return session.scalar(select(func.count()).select_from(PooledSegment)) or 0
 
 
 def neighbours_of(session: Session, task_id: str) -> list[Task]:

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
+import clipfarm_assets.database.clip_tables  # noqa: F401 - declares its tables
 from clipfarm_assets.database.connect import Database, open_database
 from clipfarm_assets.database.migrate import migrate
 from clipfarm_assets.database.tables import Base, PooledSegment, SegmentSource, VideoSegmentClusteringState

@@ -11,9 +11,14 @@ from clipfarm_assets.settings import Settings
 
 ASSETS = {
     "video_metadata", "raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding",
-    "embedding_manifest", "fused_manifest", "ledger",
+    "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments", "segment_embedding",
+    "imported_segments", "clusters", "tasks", "scored_clips", "clip_thumbnails", "clip_batches", "clip_exports",
+    "score_calibration",
 }  # fmt: skip
-TABLES = {"video_metadata", "embedding_manifest", "fused_manifest", "ledger"}
+TABLES = {
+    "video_metadata", "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments",
+    "imported_segments", "clusters", "tasks", "scored_clips", "clip_batches",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ from clipfarm_assets.settings import load_settings
 build(load_settings()).get_repository_def()
 heavy = set(sys.modules) & {
     "torch", "transformers", "sentence_transformers", "huggingface_hub", "librosa", "soundfile", "numba", "matplotlib",
-    "yt_dlp", "scipy", "sklearn", "hdbscan", "lancedb", "pandas",
+    "yt_dlp", "scipy", "sklearn", "hdbscan", "lancedb", "pandas", "scenedetect", "cv2", "openai",
 }
 sys.exit(f"imported: {heavy}" if heavy else 0)
 """

@@ -24,20 +24,32 @@ BY_FIELD = {
     "url_fingerprint": {"raw_video"},
     "transcript_path": {"raw_text"},
     "transcript_fingerprint": {"raw_text"},
-    "language": {"raw_text"},
-    "title": {"text_embedding"},
-    "description": {"text_embedding"},
+    "language": {"raw_text", "scored_clips"},
+    "title": {"text_embedding", "segments", "scored_clips"},
+    "description": {"text_embedding", "scored_clips"},
     "query": {"text_embedding"},
+    "team": {"segments"},
+    "user_id": {"segments"},
+    "published_at": {"segments", "scored_clips"},
+    "video_type": {"scored_clips"},
+    "first_captured_at": {"segments"},
 }
+CLIPS = ("scored_clips", "clip_thumbnails")
 # What is made again where a stage and everything after it gives other bytes.
 WITH_ALL_AFTER = {
-    "raw_video": {"raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding"},
-    "raw_audio": {"raw_audio", "audio_embedding"},
-    "raw_text": {"raw_text", "text_embedding"},
+    "raw_video": set(NAMES),
+    "raw_audio": {"raw_audio", "audio_embedding", "scene_segments", "segments", "segment_embedding", *CLIPS},
+    "raw_text": {"raw_text", "text_embedding", "segments", "segment_embedding", *CLIPS},
     "video_embedding": {"video_embedding"},
     "audio_embedding": {"audio_embedding"},
     "text_embedding": {"text_embedding"},
+    "scene_segments": {"scene_segments", "segments", "segment_embedding", *CLIPS},
+    "segments": {"segments", "segment_embedding"},
+    "segment_embedding": {"segment_embedding"},
+    "scored_clips": set(CLIPS),
+    "clip_thumbnails": {"clip_thumbnails"},
 }
+AFTER_RAW_AUDIO = tuple(name for name in NAMES if name in WITH_ALL_AFTER["raw_audio"])
 OTHER_FIELDS = sorted({f.name for f in fields(Video)} - set(BY_FIELD) - {"video_id", "removed", "presence"})
 VIDEO = Video("v1", "v1.mp4", "A title", "A description", "a query", captured_at="2026-01-01T00:00:00Z")
 CHANGED: dict[type, object] = {str: "another", int: 9, float: 9.0, bool: True, dict: {"x": "y"}}
@@ -150,7 +162,7 @@ def test_what_a_dead_step_was_at_work_on_runs_among_suspects_and_after_another_d
     world.events["raw_audio"]["v1"] = replace(seen, planned_id=11, started_id=11)
     assert world.verdicts()["raw_audio"].suspect
     work = work_of("v1", STAGES, world.verdicts())
-    assert work == Work("v1", ("raw_audio", "audio_embedding"), is_retry=False, apart="suspects")
+    assert work == Work("v1", AFTER_RAW_AUDIO, is_retry=False, apart="suspects")
     outcome = seen.outcome._replace(status=Status.FAIL, apart="suspects")
     world.events["raw_audio"]["v1"] = replace(seen, outcome=outcome, planned_id=11, started_id=11)
     again = work_of("v1", STAGES, world.verdicts())
@@ -164,6 +176,8 @@ STATUSES_AND_LATER: Mapping[Status, tuple[bool, str]] = {  # of raw_audio: due a
     Status.SUCCESS: (False, "success"),
     Status.NO_AUDIO_TRACK: (False, "success"),
     Status.EMPTY_TRANSCRIPT: (False, "success"),
+    Status.NOT_DESCRIBED: (False, "success"),
+    Status.TURNED_OFF: (False, "success"),
     Status.FAIL: (False, "upstream_failed"),
     Status.FAIL_EXHAUSTED: (False, "upstream_failed"),
     Status.MISSING_RAW_OBJECT: (False, "upstream_failed"),
@@ -191,9 +205,9 @@ def test_a_status_says_what_is_due_and_what_the_next_stage_waits_for(world: Worl
     assert (verdicts["raw_audio"].due, verdicts["audio_embedding"].status.value) == (due, later)
 
 
-@pytest.mark.parametrize("status", [s for s in STATUSES_AND_LATER if s.failed and not s.meaning.terminal])
+@pytest.mark.parametrize("status", [s for s in STATUSES_AND_LATER if s.meaning.partition and not s.meaning.terminal])
 def test_a_status_that_is_not_terminal_is_due_when_its_pause_is_over(world: World, status: Status) -> None:
-    world.say("raw_audio", status, None, retry_count=1)
+    world.say("raw_audio", status, "raw_audio, first bytes" if status.materialized else None, retry_count=1)
     verdict = world.verdicts()["raw_audio"]
     assert verdict.due_at is not None and verdict.due_at > NOW
     world_later = replace(world.rule, now=verdict.due_at).judge(world.video, STAGES, world.events)
@@ -224,7 +238,8 @@ def test_a_stage_that_rests_is_not_dragged_into_a_run_of_the_one_before(world: W
     world.say("audio_embedding", Status.FAIL, None, retry_count=1)
     seen = world.events["raw_audio"]["v1"]
     world.events["raw_audio"]["v1"] = replace(seen, planned_id=11)
-    assert work_of("v1", STAGES, world.verdicts()) == Work("v1", ("raw_audio",), is_retry=False)
+    others = tuple(name for name in AFTER_RAW_AUDIO if name != "audio_embedding")
+    assert work_of("v1", STAGES, world.verdicts()) == Work("v1", others, is_retry=False)
 
 
 def test_a_missing_raw_object_takes_the_stage_before_along(world: World) -> None:

@@ -15,6 +15,9 @@ from clipfarm_assets_tests.graph.deployment import Deployment, expect
 
 NAMES = tuple(stage.name for stage in STAGES)
 AFTER_RAW_VIDEO = dict.fromkeys(NAMES[1:], "upstream_failed")
+AFTER_RAW_TEXT = dict.fromkeys(
+    ("text_embedding", "segments", "segment_embedding", "scored_clips", "clip_thumbnails"), "upstream_failed"
+)
 
 EXPECTED = {
     "good": expect(),
@@ -23,7 +26,7 @@ EXPECTED = {
     "broken": {"raw_video": "unsupported_media", **AFTER_RAW_VIDEO},
     "empty": {"raw_video": "unsupported_media", **AFTER_RAW_VIDEO},
     "absent": {"raw_video": "fail_exhausted", **AFTER_RAW_VIDEO},
-    "no-sidecar": expect(raw_text="fail_exhausted", text_embedding="upstream_failed"),
+    "no-sidecar": expect(raw_text="fail_exhausted", **AFTER_RAW_TEXT),
     "gone": dict.fromkeys(NAMES, "removed"),
     "vanished": dict.fromkeys(NAMES, "missing_from_metadata"),
     "new": dict.fromkeys(NAMES, "pending"),

@@ -246,3 +246,14 @@ def test_data_version_knows_content_and_nothing_of_the_file(two: MetadataTables)
     rechunked = MetadataTables(pa.concat_tables([two.videos[:1], two.videos[1:]]), two.snapshots, two.quarantine)
     assert data_version(rechunked, VIDEOS_SCHEMA.names) == data_version(two, VIDEOS_SCHEMA.names)
     assert tables_to_parquet(rechunked) == tables_to_parquet(two)
+
+
+def test_the_first_capture_stays_when_snapshots_are_appended_or_the_file_keeps_only_the_newest() -> None:
+    old, new = row("a", captured_at="2026-01-01T00:00:00Z"), row("a", captured_at="2026-02-01T00:00:00Z")
+    one, both, newest = csv_bytes([old]), csv_bytes([new, old, row("b")]), csv_bytes([new])
+    first = read_metadata(one)
+    readings = [first, read_metadata(both), read_metadata(newest, previous=first), read_metadata(one)]
+    for reading in readings:
+        assert videos_of(reading)["a"].first_captured_at == "2026-01-01T00:00:00Z"
+    assert videos_of(read_metadata(newest))["a"].first_captured_at == "2026-02-01T00:00:00Z"
+    assert videos_of(readings[1])["b"].first_captured_at == videos_of(readings[1])["b"].captured_at

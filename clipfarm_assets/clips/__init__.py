@@ -1,0 +1,1 @@
+"""Candidate clips of a video, their score with its evidence, and the batches that people work on."""

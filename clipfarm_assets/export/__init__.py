@@ -1,0 +1,1 @@
+"""Clips as files: an exact cut of a video, reframed, with subtitles beside it or drawn onto it."""

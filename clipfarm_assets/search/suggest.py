@@ -60,7 +60,9 @@ def suggest(index: SearchIndex, typed: str, size: int = 10) -> tuple[Suggestion,
 def _begins(text: str, begun: Sequence[str]) -> bool:
     """Whether each piece that was typed begins a word of the text, or stands in a run without spaces."""
     there = typed_words(text)
-    return all(any(word.startswith(piece) or (is_unspaced(piece) and piece in word) for word in there) for piece in begun)
+    return all(
+        any(word.startswith(piece) or (is_unspaced(piece) and piece in word) for word in there) for piece in begun
+    )
 
 
 def _texts(index: SearchIndex, begun: Sequence[str]) -> Iterator[tuple[Source, str]]:

@@ -90,8 +90,8 @@ def everything(table: "Table", where: str | None) -> Found:
 
 def _nearest(table: "Table", vector: Vector, where: str | None, depth: int, *, exact: bool) -> "pa.Table":
     with named("be searched by meaning"):
-        query: Any = table.search(vector, vector_column_name="vector").distance_type("cosine").limit(depth)
-        query = query.select([*FACTS, "_distance"])
+        query: Any = table.search(vector, vector_column_name="vector")
+        query = query.distance_type("cosine").limit(depth).select([*FACTS, "_distance"])
         query = query.bypass_vector_index() if exact else query.ef(_EF).refine_factor(_REFINE)
         rows = (query.where(where, prefilter=True) if where else query).to_arrow()
     score = np.nan_to_num(1.0 - rows["_distance"].to_numpy(), nan=-1.0)
@@ -109,7 +109,7 @@ def _best_first(rows: "pa.Table", score: Any) -> "pa.Table":
     """Equal scores go by key, so that the order is the same every time."""
     import pyarrow as pa
 
-    order = np.lexsort((np.asarray(rows["key"].to_pylist(), dtype=object), -score)) if rows.num_rows else []
+    order = np.lexsort((np.asarray(rows["key"].to_pylist(), dtype=object), -score))
     return rows.append_column("score", pa.array(score, pa.float32())).take(pa.array(order, pa.int64()))
 
 

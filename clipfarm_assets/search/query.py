@@ -260,7 +260,7 @@ def _sorted(
             "hot": lambda: hot(counts.votes, hours),
             "trending": lambda: trending(counts, hours),
         }[sort]()
-    order: Sequence[int] = np.lexsort((np.asarray(keys, dtype=object), -scores)) if keys else ()
+    order = np.lexsort((np.asarray(keys, dtype=object), -scores))
     return [keys[i] for i in order], [float(scores[i]) for i in order]
 
 

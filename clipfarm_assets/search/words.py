@@ -31,9 +31,11 @@ _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
 _ARABIC = str.maketrans({"\u0649": "\u064a", "\u0629": "\u0647"})
 _ARTICLE = re.compile(r"^(?:\u0648?\u0627\u0644)(?=\w{3})")
 
-FUNCTION_WORDS = frozenset(
-    ["a", "an", "and", "are", "as", "at", "be", "but", "by", "can", "do", "does", "for", "from", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my", "of", "on", "or", "our", "she", "so", "that", "the", "their", "them", "there", "they", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "you", "your"]
-)  # fmt: skip
+_ENGLISH = (
+    "a an and are as at be but by can do does for from has have he her his how i if in into is it its me my of on or "
+    "our she so that the their them there they this to was we were what when where which who why will with you your"
+)
+FUNCTION_WORDS = frozenset(_ENGLISH.split())
 """Words that a query may hold and a document need not, unless the query holds nothing else."""
 
 

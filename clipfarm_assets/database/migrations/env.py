@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from clipfarm_assets.database import discovery_tables  # noqa: F401  # its tables are declared by that
 from clipfarm_assets.database.tables import Base
 
 context.configure(

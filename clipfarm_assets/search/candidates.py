@@ -2,7 +2,7 @@
 
 Text: every word that is asked for is in the document, whichever field it stands in. Where fewer than five documents
 have them all as typed, those that have them within a typing error follow: one letter for words of four, two from eight
-on, the first letter right. (LanceDB compares stems, so the limits hold for stems; ``valarant`` and ``Valorant`` are
+on, the first letter right, or two neighbours swapped. (LanceDB compares stems, so the limits hold for stems; ``valarant`` and ``Valorant`` are
 ``valar`` and ``valor``.)
 
 Meaning: the nearest vectors by cosine, among those that pass the filter.
@@ -140,7 +140,14 @@ def _nearly(word: str) -> Any:
     if not (letters := _letters_off(word)):
         return as_typed
     nearly = match(word, "words", fuzziness=letters, prefix_length=1, boost=_FUZZY_BOOST)
-    return BooleanQuery([(Occur.SHOULD, as_typed), (Occur.SHOULD, nearly)])
+    swapped = match(_swapped(word), "words", boost=_FUZZY_BOOST)
+    return BooleanQuery([(Occur.SHOULD, as_typed), (Occur.SHOULD, nearly), (Occur.SHOULD, swapped)])
+
+
+def _swapped(word: str) -> str:
+    """The word with each two neighbouring letters in the other order; Levenshtein counts that as two errors."""
+    swaps = (word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1) if word[i] != word[i + 1])
+    return " ".join(swaps)
 
 
 def _letters_off(word: str) -> int:

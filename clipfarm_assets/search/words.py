@@ -29,7 +29,7 @@ _JOINERS = re.compile("[\u200b-\u200d\u2060\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\u06
 _POSSESSIVE = re.compile(r"['’]s\b")
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
 _ARABIC = str.maketrans({"\u0649": "\u064a", "\u0629": "\u0647"})
-_ARTICLE = re.compile(r"^(?:\u0648?\u0627\u0644)(?=\w{3})")
+_ARTICLE = re.compile(r"^(?:\u0648?\u0627\u0644|\u0644\u0644)(?=\w{3})")  # the, and the, for the
 
 _ENGLISH = (
     "a an and are as at be but by can do does for from has have he her his how i if in into is it its me my of on or "

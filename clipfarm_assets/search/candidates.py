@@ -2,8 +2,8 @@
 
 Text: every word that is asked for is in the document, whichever field it stands in. Where fewer than five documents
 have them all as typed, those that have them within a typing error follow: one letter for words of four, two from eight
-on, the first letter right, or two neighbours swapped. (LanceDB compares stems, so the limits hold for stems; ``valarant`` and ``Valorant`` are
-``valar`` and ``valor``.)
+on, the first letter right, or two neighbours swapped. That looks at words as they are spelled, in rows that
+``optimize`` has taken in.
 
 Meaning: the nearest vectors by cosine, among those that pass the filter.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from clipfarm_assets.errors import DimensionMismatch
 from clipfarm_assets.search.connection import named
 from clipfarm_assets.search.rows import Vector
+from clipfarm_assets.search.words import Word
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,11 +47,11 @@ class Found:
         return found
 
 
-def by_words(table: "Table", words: Sequence[str], where: str | None, depth: int) -> Found:
+def by_words(table: "Table", words: Sequence[Word], where: str | None, depth: int) -> Found:
     """The ``depth`` best documents that have all the words; those with typing errors after those without."""
     import pyarrow as pa
 
-    exact = _text(table, every_word(words), where, depth)
+    exact = _text(table, every_word([word.stem for word in words]), where, depth)
     if exact.num_rows >= FEW or not any(_letters_off(word) for word in words):
         return Found(exact)
     fuzzy = _text(table, _nearly_every_word(words), where, depth)
@@ -127,20 +128,20 @@ def every_word(words: Sequence[str], column: str = "words") -> Any:
     return match(" ".join(words), column, operator=FullTextOperator.AND)
 
 
-def _nearly_every_word(words: Sequence[str]) -> Any:
+def _nearly_every_word(words: Sequence[Word]) -> Any:
     from lancedb.query import BooleanQuery, Occur
 
     return BooleanQuery([(Occur.MUST, _nearly(word)) for word in words])
 
 
-def _nearly(word: str) -> Any:
+def _nearly(word: Word) -> Any:
     from lancedb.query import BooleanQuery, Occur
 
-    as_typed = match(word, "words")
+    as_typed = match(word.stem, "words")
     if not (letters := _letters_off(word)):
         return as_typed
-    nearly = match(word, "words", fuzziness=letters, prefix_length=1, boost=_FUZZY_BOOST)
-    swapped = match(_swapped(word), "words", boost=_FUZZY_BOOST)
+    nearly = match(word.plain, "spelled", fuzziness=letters, prefix_length=1, boost=_FUZZY_BOOST)
+    swapped = match(_swapped(word.plain), "spelled", boost=_FUZZY_BOOST)
     return BooleanQuery([(Occur.SHOULD, as_typed), (Occur.SHOULD, nearly), (Occur.SHOULD, swapped)])
 
 
@@ -150,5 +151,6 @@ def _swapped(word: str) -> str:
     return " ".join(swaps)
 
 
-def _letters_off(word: str) -> int:
-    return 0 if len(word) < _ONE_LETTER_FROM else 1 if len(word) < _TWO_LETTERS_FROM else 2
+def _letters_off(word: Word) -> int:
+    length = len(word.plain)
+    return 0 if length < _ONE_LETTER_FROM else 1 if length < _TWO_LETTERS_FROM else 2

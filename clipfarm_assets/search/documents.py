@@ -7,13 +7,13 @@ discovery vector and the words for full text both follow from it, so that one fi
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.search.words import prefixes, words
+from clipfarm_assets.search.words import prefixes, spellings, words
 
 Kind = Literal["video", "clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -126,12 +126,15 @@ def discovery_text(document: Document) -> str:
 
 def search_words(document: Document) -> str:
     """The document as the words that BM25 counts, blanks between; each field as often as it weighs."""
-    parts: list[str] = []
-    for field, weight in FIELD_WEIGHTS.items():
-        value = getattr(document, field)
-        text = "\n".join(value) if isinstance(value, tuple) else value
-        parts += words(text[:_LONGEST_INDEXED]) * weight
-    return " ".join(parts)
+    return " ".join(word for text, weight in _weighted(document) for word in words(text) * weight)
+
+
+def spelled_words(document: Document) -> str:
+    """The document's different words as they are spelled, blanks between: what typing errors are forgiven by.
+
+    Stems are too far apart: Valorant's is ``valor``, that of Valoratn is ``valoratn``.
+    """
+    return " ".join(spellings("\n".join(text for text, _ in _weighted(document))))
 
 
 def suggested_texts(document: Document) -> list[str]:
@@ -148,6 +151,13 @@ def fingerprint(document: Document) -> str:
     """SHA-256 of everything that shapes the index entry or the vector; views are left out."""
     shaping = [str(getattr(document, name)) for name in Document.__dataclass_fields__ if name != "views"]
     return hashlib.sha256(json.dumps(shaping).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _weighted(document: Document) -> Iterator[tuple[str, int]]:
+    for field, weight in FIELD_WEIGHTS.items():
+        value = getattr(document, field)
+        text = "\n".join(value) if isinstance(value, tuple) else value
+        yield text[:_LONGEST_INDEXED], weight
 
 
 def _moment(text: str) -> datetime | None:

@@ -68,7 +68,7 @@ def quality(answers: Mapping[str, Sequence[str]], judgements: Mapping[str, Judge
         for a in [list(answers.get(query, ()))]
     ]
     means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-    return Quality(*means, queries=len(rows))
+    return Quality(means[0], means[1], means[2], means[3], means[4], len(rows))
 
 
 def _relevant(judged: Judgements, key: str) -> bool:
@@ -76,4 +76,4 @@ def _relevant(judged: Judgements, key: str) -> bool:
 
 
 def _gained(relevances: Sequence[int]) -> float:
-    return sum((2**relevance - 1) / log2(place + 1) for place, relevance in enumerate(relevances, 1))
+    return sum((2.0**relevance - 1) / log2(place + 1) for place, relevance in enumerate(relevances, 1))

@@ -245,9 +245,9 @@ class SearchIndex:
             base_tokenizer="whitespace", lower_case=False, stem=False, remove_stop_words=False, ascii_folding=False,
             max_token_length=None,
         )  # fmt: skip
-        wanted: dict[str, Any] = {"words": by_words, "prefixes": by_words, "key": BTree(), "created_us": BTree()}
+        wanted: dict[str, Any] = dict.fromkeys(("words", "spelled", "prefixes"), by_words)
+        wanted |= {name: BTree() for name in ("key", "created_us", "broadcaster_id", "creator_id")}
         wanted |= {"game_id": Bitmap(), "language": Bitmap(), "kind": Bitmap(), "tag_keys": LabelList()}
-        wanted |= {"broadcaster_id": BTree(), "creator_id": BTree()}
         if table.count_rows("vector IS NOT NULL") >= self.settings.exact_below:
             wanted["vector"] = HnswSq(
                 distance_type="cosine", num_partitions=1, m=self.settings.m,

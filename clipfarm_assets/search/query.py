@@ -25,7 +25,7 @@ from clipfarm_assets.search.filters import Filters, both, expression, literal, o
 from clipfarm_assets.search.index import SearchIndex
 from clipfarm_assets.search.popularity import Counts, engagement, hot, trending
 from clipfarm_assets.search.rows import SHOWN_COLUMNS, Vector, microseconds, to_document
-from clipfarm_assets.search.words import query_words
+from clipfarm_assets.search.words import Word, query_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,7 +176,7 @@ class _Asked:
     """A question made ready. ``vector`` is None where meaning is not searched."""
 
     table: "Table"
-    words: Sequence[str]
+    words: Sequence[Word]
     vector: Vector | None
     mode: Mode
     where: str | None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfarm_assets.errors import DimensionMismatch
-from clipfarm_assets.search.documents import Document, fingerprint, prefix_words, search_words
+from clipfarm_assets.search.documents import Document, fingerprint, prefix_words, search_words, spelled_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ def schema(dim: int) -> "pa.Schema":
     # The metadata is what keeps writers at once from making two rows of one key: see Lance's merge_insert.
     key = pa.field("key", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
     texts = ["kind", "id", "title", "description", "game_id", "game", "broadcaster_id", "broadcaster", "creator_id"]
-    texts += ["creator", "language", "fingerprint", "words", "prefixes"]
+    texts += ["creator", "language", "fingerprint", "words", "spelled", "prefixes"]
     return pa.schema(
         [
             key,
@@ -102,6 +102,7 @@ def _row(entry: Entry, dim: int, written: int) -> dict[str, Any]:
         "tag_keys": tag_keys(document.tags),
         "fingerprint": fingerprint(document),
         "words": search_words(document),
+        "spelled": spelled_words(document),
         "prefixes": prefix_words(document),
         "created_us": None if document.created_at is None else microseconds(document.created_at),
         "written": written,

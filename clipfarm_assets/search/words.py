@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 MAX_PREFIX = 20
 MIN_PREFIX = 2
@@ -39,6 +40,13 @@ FUNCTION_WORDS = frozenset(_ENGLISH.split())
 """Words that a query may hold and a document need not, unless the query holds nothing else."""
 
 
+class Word(NamedTuple):
+    """A word as it is counted, and as it is spelled."""
+
+    stem: str
+    plain: str
+
+
 def words(text: str) -> list[str]:
     """The words of a text in their order, folded and stemmed, repeated ones too."""
     found: list[str] = []
@@ -49,15 +57,17 @@ def words(text: str) -> list[str]:
     return found
 
 
-def query_words(text: str, most: int = 32) -> list[str]:
+def query_words(text: str, most: int = 32) -> list[Word]:
     """The different words that a query asks for, function words left out unless there is nothing else."""
-    asked: list[str] = []
+    asked: list[Word] = []
     for plain, special in _parts(fold(text)):
-        kept = [word for word in plain.split() if _bare(word) not in FUNCTION_WORDS]
-        asked += _stemmed(" ".join(kept))
+        kept = [piece for piece in plain.split() if _bare(piece) not in FUNCTION_WORDS]
+        asked += _both_forms(kept)
         # Two neighbours say all that their characters say; a document has both.
-        asked += _unspaced(special) if len(special) == 1 else _pairs(special)
-    return list(dict.fromkeys(asked or words(text)))[:most]
+        asked += [Word(each, each) for each in (_pairs(special) if len(special) > 1 else special)]
+    if not asked:
+        asked = [word for plain, _ in _parts(fold(text)) for word in _both_forms(plain.split())]
+    return list({word.stem: word for word in reversed(asked)}.values())[::-1][:most]
 
 
 def typed_words(text: str) -> list[str]:
@@ -68,6 +78,12 @@ def typed_words(text: str) -> list[str]:
         if special:
             found.append(special)
     return found
+
+
+def spellings(text: str) -> list[str]:
+    """The different words of a text as they are spelled, of scripts with spaces, for typing errors."""
+    found = [word.plain for plain, _ in _parts(fold(text)) for word in _both_forms(plain.split())]
+    return list(dict.fromkeys(found))
 
 
 def prefixes(texts: Iterable[str]) -> list[str]:
@@ -136,5 +152,13 @@ def _cut(piece: str, stem: bool) -> tuple[str, ...]:
     return tuple(token.text for token in cut)
 
 
+def _both_forms(pieces: Iterable[str]) -> list[Word]:
+    return [
+        Word(_ARTICLE.sub("", stem), plain)
+        for piece in pieces
+        for stem, plain in zip(_cut(piece[:_LONGEST_PIECE], True), _cut(piece[:_LONGEST_PIECE], False), strict=True)
+    ]
+
+
 def _stemmed(text: str) -> list[str]:
-    return [_ARTICLE.sub("", word) for piece in text.split() for word in _cut(piece[:_LONGEST_PIECE], True)]
+    return [word.stem for word in _both_forms(text.split())]

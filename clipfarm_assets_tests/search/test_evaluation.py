@@ -54,6 +54,7 @@ def test_the_judged_set_is_what_it_says() -> None:
     assert items == corpus()
 
 
+@pytest.mark.slow
 def test_hybrid_reaches_its_targets_and_is_no_worse_than_either_part(tmp_path: Path) -> None:
     items = corpus()
     ways = answerers(items, tmp_path)

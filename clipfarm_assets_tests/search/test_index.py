@@ -68,7 +68,7 @@ def all_keys(index: SearchIndex) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["local", "s3"])
+@pytest.mark.parametrize("kind", ["local", pytest.param("s3", marks=pytest.mark.slow)])
 def test_three_processes_at_once_lose_and_double_nothing(kind: str, request: pytest.FixtureRequest) -> None:
     store: ObjectStore = request.getfixturevalue(f"{kind}_store")
     SearchIndex(store).rebuild([], model="m", dim=DIM)

@@ -14,9 +14,10 @@ Stamp = tuple[object, ...]  # changes when an object is written again
 STAGES = (
     *("raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding"),
     *("scene_segments", "segments", "segment_embedding"),
+    *("scored_clips", "clip_thumbnails"),
 )
 FAN_IN = ("embedding_manifest", "fused_manifest", "ledger")
-_IDENTITY = ".identity.json"
+IDENTITY = ".identity.json"
 _FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 _QUERY = """
     select e.id, e.dagster_event_type, e.asset_key, e.partition, t.value, e.run_id
@@ -44,10 +45,11 @@ Objects = dict[str, tuple[bytes, Stamp]]
 def local_objects(store: Path) -> Objects:
     """Content and stamp of every artifact and identity below a local store."""
     found: Objects = {}
-    for path in sorted(store.glob("clipfarm/*/*/*")):
-        if path.is_file() and "#" not in path.name:
-            stat = path.stat()
-            found[str(path.relative_to(store))] = (path.read_bytes(), (stat.st_ino, stat.st_mtime_ns))
+    for identity in sorted(store.glob(f"clipfarm/**/*{IDENTITY}")):
+        for path in (identity, identity.with_name(identity.name.removesuffix(IDENTITY))):
+            if path.is_file():
+                stat = path.stat()
+                found[str(path.relative_to(store))] = (path.read_bytes(), (stat.st_ino, stat.st_mtime_ns))
     return found
 
 
@@ -55,15 +57,15 @@ def prove(objects: Objects) -> Proofs:
     """Compares every identity with what lies beside it."""
     proofs = Proofs()
     for key, (content, stamp) in objects.items():
-        if not key.endswith(_IDENTITY):
+        if not key.endswith(IDENTITY):
             continue
-        pair = _pair(key)
         try:
             said = json.loads(content)
         except ValueError:
             proofs.torn.append(f"{key} is not JSON")
             continue
-        artifact, artifact_stamp = objects.get(key.removesuffix(_IDENTITY), (None, ()))
+        pair = (said["video_id"], said["stage"])
+        artifact, artifact_stamp = objects.get(key.removesuffix(IDENTITY), (None, ()))
         if said["sha256"] is None and artifact is None:
             proofs.whole[pair] = (stamp, ())
         elif artifact is None or hashlib.sha256(artifact).hexdigest() != said["sha256"]:
@@ -71,13 +73,6 @@ def prove(objects: Objects) -> Proofs:
         else:
             proofs.whole[pair] = (stamp, artifact_stamp)
     return proofs
-
-
-def _pair(key: str) -> Pair:
-    """``clipfarm/raw/video/v1.mp4.identity.json`` is v1 in raw_video."""
-    _, group, modality, name = key.split("/")
-    stage = f"raw_{modality}" if group == "raw" else f"{modality}_embedding"
-    return name.split(".")[0], stage
 
 
 @dataclass

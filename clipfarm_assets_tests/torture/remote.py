@@ -12,7 +12,7 @@ from typing import Any
 from clipfarm_assets_tests.loopback import LoopbackServer
 from clipfarm_assets_tests.torture.audit import Audit
 from clipfarm_assets_tests.torture.bench import Bench
-from clipfarm_assets_tests.torture.evidence import Objects, Run, runs
+from clipfarm_assets_tests.torture.evidence import IDENTITY, Objects, Run, runs
 from clipfarm_assets_tests.torture.home import Home, until
 from clipfarm_assets_tests.torture.kills import finish_by_daemon
 
@@ -92,13 +92,13 @@ def _environment(endpoint: str) -> dict[str, str]:
 
 def _objects(backend: Any) -> Objects:
     """Content and stamp of every artifact and identity, asked of the server behind the proxy."""
+    pages = backend.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="store/clipfarm/")
+    entries = {entry["Key"]: entry for page in pages for entry in page.get("Contents", [])}
     found: Objects = {}
-    for page in backend.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="store/clipfarm/"):
-        for entry in page.get("Contents", []):
-            key = entry["Key"].removeprefix("store/")
-            if key.count("/") == 3:
-                content = backend.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read()
-                found[key] = (content, (entry["ETag"], entry["LastModified"]))
+    for key, entry in entries.items():
+        if key.endswith(IDENTITY) or f"{key}{IDENTITY}" in entries:
+            content = backend.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            found[key.removeprefix("store/")] = (content, (entry["ETag"], entry["LastModified"]))
     return found
 
 

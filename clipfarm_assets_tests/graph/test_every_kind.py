@@ -18,7 +18,10 @@ WORDLESS = {"raw_text": "empty_transcript", "text_embedding": "empty_transcript"
 
 SOUND = expect(**WORDLESS)
 SILENT = expect(**MUTE, **WORDLESS)
-AFTER_SOUND = ("audio_embedding", "scene_segments", "segments", "segment_embedding")
+AFTER_SOUND = (
+    *("audio_embedding", "scene_segments", "segments", "segment_embedding"),
+    *("scored_clips", "clip_thumbnails"),
+)
 SOUND_LOST = expect(raw_audio="unsupported_media", **dict.fromkeys(AFTER_SOUND, "upstream_failed"), **WORDLESS)
 
 # Kinds that are not SILENT.

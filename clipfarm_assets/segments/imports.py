@@ -29,7 +29,7 @@ from clipfarm_assets.segments.table import SegmentRow
 ENDINGS = (".csv", ".parquet")
 REQUIRED = ("video_id", "start_sec", "end_sec", "recorded_at", "description")
 IMPORTED = "import"
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 512
 _LONGEST_FIELD = 2**24
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 

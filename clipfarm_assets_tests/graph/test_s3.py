@@ -54,7 +54,7 @@ def test_s3_and_a_local_folder_hold_the_same_vectors_and_manifests(
     keys = {store: {info.key for info in store.list("clipfarm")} for store in (local, remote)}
     assert keys[local] == keys[remote]
     vectors = [key for key in keys[local] if key.endswith(".npy")]
-    assert len(vectors) == 2 + 1 + 2
+    assert len(vectors) == 2 + 1 + 2 + 2
     raw = [key for key in keys[local] if key.startswith("clipfarm/raw/") and not key.endswith(".identity.json")]
     for key in (*vectors, *raw):
         assert local.get(key) == remote.get(key), key

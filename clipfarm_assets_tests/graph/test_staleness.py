@@ -135,15 +135,16 @@ def test_staleness_is_what_plain_assets_show_at_every_step(both: Both) -> None:
 
     both.real.change("a", title="another title")
     both.metadata()
-    read_metadata = {(name, video_id) for name in ("raw_video", "raw_text", "text_embedding") for video_id in VIDEOS}
+    readers = ("raw_video", "raw_text", "text_embedding", "segments")
+    read_metadata = {(name, video_id) for name in readers for video_id in VIDEOS}
     assert stale(both.same_answers()) == read_metadata, "metadata with another data version"
 
     made = both.real.snapshot()
-    both.stages("raw_video", "raw_text", "text_embedding", by_partitions=True)
+    both.stages(*readers, by_partitions=True)
     assert stale(both.same_answers()) == set(), "materialised again by a person: booked anew"
     after = both.real.snapshot()
-    assert {key for key in made if made[key][0] != after[key][0]} == {("a", "text_embedding")}, (
-        "and only that made anew"
+    assert {key for key in made if made[key][0] != after[key][0]} == {("a", "text_embedding"), ("a", "segments")}, (
+        "and only what the title shapes made anew"
     )
 
     both.stages("raw_video", force=True)

@@ -114,6 +114,7 @@ def both(deployment: Deployment, tmp_path: Path) -> Iterator[Both]:
         yield Both(deployment, Twin(deployment, instance))
 
 
+@pytest.mark.slow
 def test_staleness_is_what_plain_assets_show_at_every_step(both: Both) -> None:
     both.metadata()
     assert {status for (name, _), (status, _) in both.same_answers().items() if name != METADATA} == {"MISSING"}

@@ -259,7 +259,7 @@ class Looks(RuleBasedStateMachine):
         assert self.last == cold
 
 
-LIMITS = settings(max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+LIMITS = settings(max_examples=2, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_both_say_the_same_whatever_happens() -> None:
@@ -268,4 +268,4 @@ def test_both_say_the_same_whatever_happens() -> None:
 
 @pytest.mark.slow
 def test_both_say_the_same_whatever_happens_for_long() -> None:
-    run_state_machine_as_test(Looks, settings=settings(LIMITS, max_examples=60, stateful_step_count=40))
+    run_state_machine_as_test(Looks, settings=settings(LIMITS, max_examples=20, stateful_step_count=40))

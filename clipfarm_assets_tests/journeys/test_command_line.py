@@ -22,6 +22,7 @@ def _of_csv(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.slow
 def test_a_second_run_finds_nothing_to_do_and_a_third_makes_what_can_now_be_made(
     here: Deployment, clipfarm: Clipfarm
 ) -> None:

@@ -161,12 +161,6 @@ class TestVideos:
             video: task for video, task in places(three, "app").items() if task
         }
 
-    def test_tables_that_the_store_has_lost_are_written_again(self, three: Deployment) -> None:
-        before = table(three, tasks_key("app"))["task_id"].to_pylist()
-        three.workshop.store.delete(tasks_key("app"))
-        three.run(fan_in=False, clusters=True)
-        assert table(three, tasks_key("app"))["task_id"].to_pylist() == before
-
     def test_the_time_of_a_segment_is_the_publication_else_the_first_capture(self, three: Deployment) -> None:
         rows = table(three, "clipfarm/segments/export-2.parquet").to_pylist()
         rows += table(three, "clipfarm/segments/export-1.parquet").to_pylist()
@@ -185,6 +179,12 @@ class TestVideos:
         assert shown["map"].startswith("![picture](data:image/png;base64,")
         assert "| task | priority | users | impact | recency |" in shown["by_priority"]
         assert "| new segments | 3 |" in shown["run"]
+
+    def test_tables_that_the_store_has_lost_are_written_again(self, three: Deployment) -> None:
+        before = table(three, tasks_key("app"))["task_id"].to_pylist()
+        three.workshop.store.delete(tasks_key("app"))
+        three.run(fan_in=False, clusters=True)
+        assert table(three, tasks_key("app"))["task_id"].to_pylist() == before
 
 
 class TestCommands:

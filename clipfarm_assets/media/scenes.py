@@ -180,12 +180,14 @@ def _shots(video: Path) -> Iterator[_Shot]:
     )
     scaler = VideoReformatter()  # one for all frames: making it costs as much as scaling one
     shot: _Shot | None = None
+    size: tuple[int, int] | None = None  # of the first frame: a change of resolution half-way is no cut
     before_sec, step_sec = 0.0, 0.04
     for number, time_sec, frame in decode_sequentially(video):
         if number:
             step_sec = time_sec - before_sec or step_sec
         before_sec = time_sec
-        image = _small(frame, scaler)
+        size = size or _small_size(frame)
+        image: Image = scaler.reformat(frame, *size, format="rgb24", interpolation="AREA").to_ndarray()  # type: ignore[assignment]
         now = FrameTimecode(Timecode(round(time_sec / _TICKS), _TICKS), fps=Fraction(25))
         cuts = detector.process_frame(now, image[:, :, ::-1])
         # Its public figures come with edges that nobody weighs, for more than half as much again.
@@ -200,12 +202,9 @@ def _shots(video: Path) -> Iterator[_Shot]:
         yield shot
 
 
-def _small(frame: av.VideoFrame, scaler: VideoReformatter) -> Image:
+def _small_size(frame: av.VideoFrame) -> tuple[int, int]:
     scale = min(1.0, _LONG_SIDE / max(frame.width, frame.height))
-    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-    small = scaler.reformat(frame, width, height, format="rgb24", interpolation="AREA")
-    image: Image = small.to_ndarray()  # type: ignore[assignment]
-    return image
+    return max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
 
 
 def _energies(sound: Path | None, spans: Sequence[tuple[float, float]]) -> list[float | None]:

@@ -66,6 +66,9 @@ BETWEEN_ARTIFACT_AND_IDENTITY = "ObjectStore.put = put_but_no_identity"
 BETWEEN_IDENTITY_AND_BOOKING = "events.EventGroup.materialized = no_booking"
 
 
+VECTORS = ("video_embedding", "audio_embedding", "text_embedding")
+
+
 def whole_artifacts(deployment: Deployment) -> dict[tuple[str, str], Identity]:
     """What the store proves, each artifact compared with its hash and each vector read."""
     found: dict[tuple[str, str], Identity] = {}
@@ -76,7 +79,7 @@ def whole_artifacts(deployment: Deployment) -> dict[tuple[str, str], Identity]:
                 continue
             content = deployment.artifacts.store.get(identity.key or "")
             assert content is not None and content_sha256(content) == identity.sha256
-            if stage.model:
+            if stage.name in VECTORS:
                 assert np.load(BytesIO(content)).shape == (768,)
             found[video_id, stage.name] = identity
     return found

@@ -18,7 +18,7 @@ from clipfarm_assets.errors import UnsupportedMedia
 from clipfarm_assets.media import frames as frames_module
 from clipfarm_assets.media.frames import decode_all, frames_at
 from clipfarm_assets.media.scenes import _MOST_PICTURES, Scene, _Pictures, detect_scenes
-from clipfarm_assets_tests.media import making
+from clipfarm_assets_tests.media import kinds, making
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 TRUTH = {name: truth for name, truth in json.loads((SAMPLES / "truth.json").read_text())["videos"].items()}
@@ -117,3 +117,9 @@ def test_pictures_are_few_and_near_any_time_of_a_long_scene(count: int, place: f
     assert len(kept.kept) <= _MOST_PICTURES
     wanted = place * (count - 1)
     assert min(abs(time - wanted) for time, _ in kept.kept) <= max(1, 2 * count / _MOST_PICTURES)
+
+
+@pytest.mark.parametrize("name", ["resizing.ts", "resizing.webm"])
+def test_a_resolution_that_changes_half_way_breaks_nothing(tmp_path: Path, name: str) -> None:
+    scenes = detect_scenes(kinds.make(name, tmp_path), None)
+    assert scenes[0].start_sec < scenes[-1].end_sec

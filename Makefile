@@ -20,7 +20,7 @@ test: $(STAMP) check ## lint, types, layers and tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 slow: $(STAMP) ## the journeys that take minutes
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow $(ARGS)
 
 torture: $(STAMP) ## kill -9 at random moments, and worse; ARGS: --moments, --seed, scenarios
 	$(BIN)/python -m clipfarm_assets_tests.torture $(ARGS)

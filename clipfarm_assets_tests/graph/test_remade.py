@@ -15,6 +15,7 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.graph.deployment import ALL, SRT, Deployment, Remade
 
+pytestmark = pytest.mark.slow
 NOTHING: Remade = frozenset()
 Change = Callable[[Deployment, str], None]
 

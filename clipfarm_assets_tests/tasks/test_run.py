@@ -227,6 +227,7 @@ def test_vectors_of_another_model_are_refused_before_anything_is_written(team: T
     assert everything(team.database) == before
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_statement_then_another_run_gives_the_undisturbed_state(tmp_path: Path) -> None:
     """A run that links, opens, pools, drops and judges again fails before and after each of its statements in turn."""
     first = Team(open_database(f"sqlite:///{tmp_path}/first.db"))

@@ -37,8 +37,8 @@ def _by_command_line(bench: Bench) -> None:
         said = home.log("clipfarm")
         audit.require("a full disk", f"`clipfarm run` says so: {said[-800:]}", _is_named(said))
         audit.require("a full disk", f"`clipfarm run` fails: {process.returncode}", process.returncode in (1, 2))
-        audit.killed_workers()  # what it was at work with could not be written down
         ballast.unlink()
+        audit.killed_workers()  # what it was at work with could not be written down
         bench.moment(audit, "store and databases full under `clipfarm run`, then freed")
         _no_harm_is_done(audit, "store and databases full")
         run_to_the_end(home, audit)
@@ -61,8 +61,8 @@ def _by_daemon(bench: Bench) -> None:
         bench.wait_for_a_moment(home)
         ballast = _fill(databases)
         until(lambda: _is_named(home.log("dagster-daemon")), _FULL_FOR_SEC)
-        audit.killed_workers()  # what was at work could not be written down
         ballast.unlink()
+        audit.killed_workers()  # what was at work could not be written down
         bench.moment(audit, "the databases full under the daemon for some seconds, then freed")
         audit.require(
             "the databases are full", "the daemon's log says so", _is_named(home.log("dagster-daemon", 10**7))

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+
+from clipfarm_assets_tests.loopback import JsonHandler, serving_with
 
 KEY = "sk-loopback-7f3a9c-very-secret"
 
@@ -56,7 +57,7 @@ def serving() -> Iterator[EmbeddingServer]:
     """The server, for the time of the block."""
     lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -78,26 +79,11 @@ def serving() -> Iterator[EmbeddingServer]:
             status = fault.status if fault else 200
             content = json.dumps(error if fault else _answer(request)).encode()
             content = fault.raw if fault and fault.raw is not None else content
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            for name, value in (fault.headers if fault else {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(status, content, fault.headers if fault else {})
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found = EmbeddingServer(f"http://127.0.0.1:{server.server_address[1]}/v1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving_with(Handler) as address:
+        found = EmbeddingServer(f"{address}/v1")
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

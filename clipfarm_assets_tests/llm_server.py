@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from clipfarm_assets_tests.loopback import LoopbackServer
+from clipfarm_assets_tests.loopback import JsonHandler, serving_with
 
 Say = Callable[[dict[str, Any]], "Turn"]
 
@@ -58,7 +57,7 @@ def serving() -> Iterator[LlmServer]:
     """The server, for the time of the block."""
     lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             request = json.loads(body)
@@ -68,26 +67,11 @@ def serving() -> Iterator[LlmServer]:
                 turn = found.turns.pop(0) if found.turns else found.say(request)
             time.sleep(turn.wait_sec)
             content = turn.raw if turn.raw is not None else json.dumps(_body(turn, request)).encode()
-            self.send_response(turn.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            for name, value in turn.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content[: len(content) // 2] if turn.half else content)
-            self.close_connection = turn.half
+            self.answer(turn.status, content, turn.headers, half=turn.half)
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = LoopbackServer(("127.0.0.1", 0), Handler)
-    found = LlmServer(f"http://127.0.0.1:{server.server_address[1]}/v1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving_with(Handler) as address:
+        found = LlmServer(f"{address}/v1")
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _body(turn: Turn, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """What makes clustering run by itself: every half hour for every team, and sooner where segments are new."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from clipfarm_assets.graph.cursor import Memory
 from clipfarm_assets.graph.events import newest_outcome_id
 from clipfarm_assets.graph.imports import IMPORTED_SEGMENTS, changed_imports
 from clipfarm_assets.graph.in_flight import unfinished_runs
@@ -49,7 +48,7 @@ def clustering_schedule(settings: Settings) -> dg.ScheduleDefinition:
 
 
 @dataclass
-class _Memory:
+class _Memory(Memory):
     """What the sensor keeps between its ticks.
 
     Attributes:
@@ -61,17 +60,6 @@ class _Memory:
     seen: str = ""
     moved_at: float = 0.0
     since: float = 0.0
-
-    @classmethod
-    def read(cls, cursor: str | None) -> "_Memory":
-        try:
-            fields: Any = json.loads(cursor or "{}")
-            return cls(**fields)
-        except (ValueError, TypeError):
-            return cls()
-
-    def write(self) -> str:
-        return json.dumps(asdict(self))
 
 
 @dg.sensor(

@@ -1,15 +1,14 @@
 """What makes the graph run by itself: new metadata, due videos, and the fan-in after them."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 
 from clipfarm_assets.errors import MetadataFileError
 from clipfarm_assets.graph.agenda import Agenda
+from clipfarm_assets.graph.cursor import Memory
 from clipfarm_assets.graph.delta import chunks
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
 from clipfarm_assets.graph.in_flight import end_hung_workers, report_dead_runs, stalled_until, unfinished_runs
@@ -27,8 +26,8 @@ AGENDA = WarmAgenda()  # ticks are evaluated in one long-lived process of the co
 
 
 @dataclass
-class _Memory:
-    """What a sensor keeps between its ticks, as JSON in its cursor; an unreadable cursor is an empty memory."""
+class _Memory(Memory):
+    """What the sensors of this module keep between their ticks."""
 
     asked_for: str = ""
     checked_at: float = 0.0
@@ -36,17 +35,6 @@ class _Memory:
     next_due: float = 0.0
     since: float = 0.0
     settled: bool = False  # all that was due at the last look has been asked for
-
-    @classmethod
-    def read(cls, cursor: str | None) -> "_Memory":
-        try:
-            fields: Any = json.loads(cursor or "{}")
-            return cls(**fields)
-        except (ValueError, TypeError):
-            return cls()
-
-    def write(self) -> str:
-        return json.dumps(asdict(self))
 
 
 def _now() -> float:

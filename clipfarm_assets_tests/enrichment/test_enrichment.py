@@ -2,10 +2,8 @@
 
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +14,7 @@ from clipfarm_assets.enrichment.enrich import enrich
 from clipfarm_assets.enrichment.twitch import Missing, Twitch, TwitchFailure, TwitchSettings
 from clipfarm_assets.errors import ProviderError
 from clipfarm_assets.search.documents import Document
+from clipfarm_assets_tests.loopback import JsonHandler, serving_with
 
 SECRET = "twitch-secret-9f2c"
 CLIP = {
@@ -39,7 +38,7 @@ def helix() -> Iterator[Helix]:
     rows = {"clips": {"Awkward": CLIP}, "games": {"33": {"id": "33", "name": "Chess"}, "7": {"id": "7", "name": "Go"}}}
     rows["users"] = {"b9": {"id": "b9", "display_name": "Velvet"}}
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
             assert form["grant_type"] == ["client_credentials"]
@@ -62,22 +61,11 @@ def helix() -> Iterator[Helix]:
                 self.say(200, {"data": [rows[resource][each] for each in ids if each in rows[resource]]})
 
         def say(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, json.dumps(content).encode(), headers)
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Helix(f"http://127.0.0.1:{server.server_address[1]}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield found
-    server.shutdown()
-    server.server_close()
+    with serving_with(Handler) as address:
+        found = Helix(address)
+        yield found
 
 
 @pytest.fixture

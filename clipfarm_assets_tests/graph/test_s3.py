@@ -79,7 +79,7 @@ class Refusing(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = refuse  # noqa: N815
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = refuse
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -90,7 +90,7 @@ class Exchange(BaseHTTPRequestHandler):
             fault = self.proxy.fault(self.request_seen)
         (fault or pass_on)(self)
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _meet  # noqa: N815
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _meet
 
     def log_message(self, format: str, *args: object) -> None:
         pass

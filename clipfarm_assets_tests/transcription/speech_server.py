@@ -1,16 +1,16 @@
 """OpenAI's transcription API on loopback: says what a test gives it to say, and has faults."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from clipfarm_assets_tests.loopback import JsonHandler, serving_with
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SpeechServer:
 def serving() -> Iterator[SpeechServer]:
     """The server, for the time of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.requests.append(_fields(self.headers["Content-Type"], body) | {"path": self.path})
@@ -46,28 +46,11 @@ def serving() -> Iterator[SpeechServer]:
             error = {"error": {"message": "secret detail of the server", "type": "x", "code": None, "param": None}}
             said = error if turn.status != 200 else turn.body
             content = said if isinstance(said, bytes) else json.dumps(said).encode()
-            self.send_response(turn.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            for name, value in turn.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            with suppress(BrokenPipeError):  # who asked has given up
-                self.wfile.write(content[: len(content) // 2] if turn.half else content)
-            self.close_connection = turn.half
+            self.answer(turn.status, content, turn.headers, half=turn.half)
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found = SpeechServer(f"http://127.0.0.1:{server.server_address[1]}/v1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving_with(Handler) as address:
+        found = SpeechServer(f"{address}/v1")
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _fields(content_type: str, body: bytes) -> dict[str, Any]:

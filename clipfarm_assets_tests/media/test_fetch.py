@@ -3,7 +3,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from clipfarm_assets.errors import (
 )
 from clipfarm_assets.media import http_source, site_source
 from clipfarm_assets.media.fetch import FetchOptions, fetch, fingerprint
+from clipfarm_assets_tests.loopback import LoopbackServer
 
 BODY = bytes(range(256)) * 2000
 
@@ -114,7 +115,7 @@ def asked() -> list[tuple[str, str | None]]:
 @pytest.fixture
 def server(asked: list[tuple[str, str | None]]) -> Iterator[str]:
     handler = type("H", (Handler,), {"asked": asked})
-    running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    running = LoopbackServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_port}"

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from clipfarm_assets_tests.loopback import LoopbackServer
 
 ETAG = '"one"'
 Behaviour = Callable[["Visit"], None]
@@ -207,8 +209,7 @@ def _short(visit: Visit) -> None:
 def running_web(body: bytes, wrap: Callable[[Any], Any] | None = None) -> Iterator[Web]:
     """A server for the time of the block; ``wrap`` makes its socket one of TLS."""
     web = Web(body)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Visit,), {"web": web}))
-    server.daemon_threads = True
+    server = LoopbackServer(("127.0.0.1", 0), type("Bound", (Visit,), {"web": web}))
     server.block_on_close = False
     if wrap is not None:
         server.socket = wrap(server.socket)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from clipfarm_assets_tests.loopback import LoopbackServer
 from clipfarm_assets_tests.torture.audit import Audit
 from clipfarm_assets_tests.torture.bench import Bench
 from clipfarm_assets_tests.torture.evidence import Objects, Run, runs
@@ -115,7 +116,7 @@ def _s3() -> Iterator[tuple[Any, str, Door]]:
     backend = session.client("s3", endpoint_url=f"http://{host}:{port}")
     backend.create_bucket(Bucket=BUCKET)
     door = Door()
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), _handler(host, port, door))
+    proxy = LoopbackServer(("127.0.0.1", 0), _handler(host, port, door))
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     try:
         yield backend, f"http://127.0.0.1:{proxy.server_address[1]}", door

@@ -143,7 +143,8 @@ def test_a_worker_counts_the_seconds_of_its_own_item() -> None:
 
 
 PARENT = """
-import sys
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from clipfarm_assets.workers.messages import Limits
 from clipfarm_assets.workers.pool import in_workers
 from clipfarm_assets_tests.workers import works

@@ -18,6 +18,13 @@
     ├── TaskError                  what is asked of a Task cannot be done: the message says why
     ├── ClipError                  what is asked of a clip or its batch cannot be done: the message says why
     │   └── ClipMissing            there is no such batch, clip or job
+    ├── SearchError
+    │   ├── QueryRefused           the query is not one that is answered: the message says why
+    │   ├── IndexMissing           there is no search index yet: build it
+    │   ├── IndexOutdated          it was built by other rules: build it again
+    │   ├── IndexBusy              somebody else writes to it: do it again later
+    │   └── IndexUnavailable       it does not answer, or its files are damaged: try again, or build it again
+    ├── ProviderError              an API of texts or metadata does not do what it should: the message says why
     ├── ModelError
     │   ├── ModelUnavailable       the weights cannot be had here: `clipfarm models pull`, or the stand-in profile
     │   └── ModelMismatch          the weights are not those of the lock file: `clipfarm models verify`
@@ -136,6 +143,42 @@ class ClipError(ClipfarmError):
 
 class ClipMissing(ClipError):
     """There is no such batch, clip or job."""
+
+
+class SearchError(ClipfarmError):
+    """What is asked of the search cannot be done."""
+
+
+class QueryRefused(SearchError):
+    """The query is not one that is answered."""
+
+
+class IndexMissing(SearchError):
+    """There is no search index yet."""
+
+    hint = "Build it: `clipfarm search rebuild`."
+
+
+class IndexOutdated(SearchError):
+    """The index was built by rules that this version does not read."""
+
+    hint = "Build it again: `clipfarm search rebuild`; nothing else is lost by that."
+
+
+class IndexBusy(SearchError):
+    """Another process writes to the index for longer than was waited."""
+
+    hint = "Do it again later: nothing was written."
+
+
+class IndexUnavailable(SearchError):
+    """The index does not answer, or its files are damaged."""
+
+    hint = "Try again; where it stays so, `clipfarm search rebuild` makes it anew from the documents."
+
+
+class ProviderError(ClipfarmError):
+    """An API that texts are sent to, or that metadata is asked of, cannot be used at all."""
 
 
 class ModelError(ClipfarmError):

@@ -2,8 +2,7 @@
 
 from alembic import context
 
-import clipfarm_assets.database.clip_tables  # noqa: F401 - declares its tables
-from clipfarm_assets.database import discovery_tables  # noqa: F401  # its tables are declared by that
+from clipfarm_assets.database import clip_tables, discovery_tables  # noqa: F401 - they declare their tables
 from clipfarm_assets.database.tables import Base
 
 context.configure(

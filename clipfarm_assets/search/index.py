@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from clipfarm_assets.errors import IndexMissing, IndexOutdated
@@ -34,6 +34,7 @@ _POINTER = f"{FOLDER}/current.json"
 _PREFIX = "documents-"
 _ROWS_AT_ONCE = 1_000
 _KEYS_AT_ONCE = 500
+_CONNECTION_SEC = 600.0  # boto3 renews credentials a quarter of an hour before they expire
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,14 @@ class IndexFacts:
     version: int
 
 
+class Indexed(NamedTuple):
+    """An item as it is indexed. Other ``views`` need another row, not another vector."""
+
+    fingerprint: str
+    views: int
+    with_vector: bool
+
+
 class SearchIndex:
     """The index of a store. Cheap to keep, one a process; safe in several threads."""
 
@@ -94,6 +103,7 @@ class SearchIndex:
         self._store = store
         self._place = place(store)
         self._database: Any = None
+        self._connected_at = 0.0
         self._read: tuple[float, Pointer] | None = None
         self._tables: dict[str, Table] = {}
 
@@ -105,6 +115,7 @@ class SearchIndex:
             IndexUnavailable: it cannot be opened.
         """
         name = self.pointer().table
+        self._forget_old_connection()
         table = self._tables.get(name)
         if table is None:
             with named("be opened"):
@@ -203,14 +214,14 @@ class SearchIndex:
                 stats.num_unindexed_rows if stats else table.count_rows(), table.version,
             )  # fmt: skip
 
-    def fingerprints(self) -> dict[str, tuple[str, bool]]:
-        """What is indexed: fingerprint and whether there is a vector, by key."""
+    def indexed(self) -> dict[str, Indexed]:
+        """What is indexed, by key: what a caller compares with, to write only what has changed."""
         table = self.table()
         with named("be read"):
             with_vector = set(_column(table, "key", "vector IS NOT NULL"))
-            rows = table.search().select(["key", "fingerprint"]).limit(None).to_arrow()
-        keys, prints = rows["key"].to_pylist(), rows["fingerprint"].to_pylist()
-        return {key: (mark, key in with_vector) for key, mark in zip(keys, prints, strict=True)}
+            rows = table.search().select(["key", "fingerprint", "views"]).limit(None).to_arrow()
+        columns = (rows[name].to_pylist() for name in ("key", "fingerprint", "views"))
+        return {key: Indexed(mark, views, key in with_vector) for key, mark, views in zip(*columns, strict=True)}
 
     def _stored_pointer(self) -> Pointer | None:
         content = self._store.get(_POINTER)
@@ -226,8 +237,13 @@ class SearchIndex:
 
     def _connection(self) -> Any:
         if self._database is None:
-            self._database = connect(self._store)
+            self._database, self._connected_at = connect(self._store), time.monotonic()
         return self._database
+
+    def _forget_old_connection(self) -> None:
+        """S3's credentials may expire, and a connection keeps those that it was opened with."""
+        if self._store.root is None and time.monotonic() - self._connected_at > _CONNECTION_SEC:
+            self._database, self._tables = None, {}
 
     def _writing(self) -> Any:
         return exclusive(self._place, "write", self.settings.wait_sec)

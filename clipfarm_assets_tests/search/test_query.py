@@ -277,10 +277,10 @@ def test_an_odd_value_finds_exactly_its_item(local_index: SearchIndex) -> None:
 def test_an_edit_is_found_at_once_and_changes_one_row(index: SearchIndex, filled: list[Entry]) -> None:
     index.upsert(filled[:30])
     document = replace(filled[3].document, title="zebra crossing")
-    before = index.fingerprints()
+    before = index.indexed()
     assert index.upsert([replace(filled[3], document=document)]) == 1
     assert ask(index, "zebra") == [document.key]
-    after = index.fingerprints()
+    after = index.indexed()
     assert {key for key in after if after[key] != before[key]} == {document.key}
     assert index.facts().documents == 30
     index.delete([document.key])

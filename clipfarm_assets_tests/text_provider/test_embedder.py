@@ -181,15 +181,15 @@ def test_two_processes_together_stay_below_the_limit_retries_included(server: Em
     assert most <= per_minute / 20 + (per_minute - per_minute / 20) * window / 60 + 3
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 900), st.lists(st.floats(0, 5), min_size=1, max_size=30))
+@settings(max_examples=15, deadline=None)
+@given(st.integers(30, 300), st.lists(st.floats(0, 30), min_size=1, max_size=8))
 def test_no_minute_ever_has_more_tokens_than_allowed(
     tmp_path_factory: pytest.TempPathFactory, per_minute: int, idle: list[float]
 ) -> None:
     now, taken = [1_000.0], []
 
     def sleep(seconds: float) -> None:
-        now[0] += seconds
+        now[0] += max(seconds, 1e-6)
 
     limiter = RateLimiter(tmp_path_factory.mktemp("l") / "bucket", per_minute, clock=lambda: now[0], sleep=sleep)
     for pause in idle:

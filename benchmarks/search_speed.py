@@ -1,0 +1,126 @@
+"""How quick the search is beside a bare LanceDB call, and how that grows with the number of documents.
+
+The documents are of made-up words in the distribution of English (Zipf), with drawn vectors of 384 numbers in clusters.
+Milliseconds of wall time in this process, one question at a time; ``bare`` is the same hybrid question as the two calls
+of LanceDB that it cannot do without. ``python -m benchmarks.search_speed 10000 100000`` prints it for several sizes.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Row
+from clipfarm_assets.search.candidates import by_meaning, every_word
+from clipfarm_assets.search.documents import Document
+from clipfarm_assets.search.filters import Filters
+from clipfarm_assets.search.index import SearchIndex
+from clipfarm_assets.search.query import Question, search
+from clipfarm_assets.search.rows import Entry
+from clipfarm_assets.search.suggest import suggest
+from clipfarm_assets.store.object_store import open_store
+
+DIM = 384
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+_VOCABULARY = 20_000
+_ASKED = 60
+
+
+def run(sizes: Sequence[int] = (10_000,)) -> list[Row]:
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += _measured(size, Path(folder))
+    return rows
+
+
+def _measured(size: int, folder: Path) -> list[Row]:
+    draw = np.random.default_rng(1)
+    words = _vocabulary(draw)
+    index = SearchIndex(open_store(folder.as_uri()))
+    began = time.monotonic()
+    index.rebuild(_entries(size, words), model="drawn", dim=DIM)
+    rows = [Row(f"{size:,}: build, s", time.monotonic() - began)]
+    texts = [" ".join(words[draw.integers(20, 2_000, 2)]) for _ in range(_ASKED)]
+    vectors = draw.standard_normal((_ASKED, DIM)).astype(np.float32)
+    table = index.table()
+
+    def hybrid(n: int) -> object:
+        return search(index, Question(texts[n]), now=NOW, vector=vectors[n])
+
+    def filtered(n: int) -> object:
+        question = Question(texts[n], filters=Filters(broadcaster_id=f"b{n % 100}"))
+        return search(index, question, now=NOW, vector=vectors[n])
+
+    def bare(n: int) -> object:
+        question: Any = every_word(texts[n].split())
+        found = table.search(question, query_type="fts").limit(100).select(["key", "_score"]).to_arrow()
+        return found, by_meaning(table, vectors[n], None, 100)
+
+    def typed(n: int) -> object:
+        return suggest(index, texts[n][: 2 + n % 4])
+
+    ways: dict[str, Callable[[int], object]] = {
+        "hybrid": hybrid, "hybrid, 1 % filter": filtered, "bare calls": bare, "suggestion": typed,
+    }  # fmt: skip
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for n in range(_ASKED):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way(n)
+            taken[name].append(1_000 * (time.perf_counter() - began))
+    targets = {"hybrid": 60.0, "suggestion": 20.0}
+    for name, times in taken.items():
+        note = f"median {np.median(times):.1f}"
+        rows.append(Row(f"{size:,}: {name}, p95 ms", float(np.quantile(times[5:], 0.95)), targets.get(name), note=note))
+    ratio = float(np.median(taken["hybrid"]) / np.median(taken["bare calls"]))
+    return [*rows, Row(f"{size:,}: hybrid ÷ bare calls", ratio), *_edits(index, words, size)]
+
+
+def _edits(index: SearchIndex, words: "np.ndarray[Any, Any]", size: int) -> list[Row]:
+    seen = []
+    first = next(_entries(1, words))
+    for number in range(10):
+        edited = replace(first, document=replace(first.document, title=f"zzedited{number}"))
+        began = time.monotonic()
+        index.upsert([edited])
+        while not search(index, Question(f"zzedited{number}", "text"), now=NOW).hits:
+            pass
+        seen.append(time.monotonic() - began)
+    return [Row(f"{size:,}: an edit is found after, s", max(seen), 2.0, note="the longest of 10")]
+
+
+def _vocabulary(draw: np.random.Generator) -> "np.ndarray[Any, Any]":
+    letters = np.array(list("aabcdeeefghiijklmnooprsttuvwy"))
+    return np.array(["".join(draw.choice(letters, draw.integers(3, 10))) for _ in range(_VOCABULARY)])
+
+
+def _entries(size: int, words: "np.ndarray[Any, Any]") -> Iterator[Entry]:
+    draw = np.random.default_rng(2)
+    likely = 1 / np.arange(1, len(words) + 1) ** 0.9
+    likely /= likely.sum()
+    centres = draw.standard_normal((200, DIM))
+    for start in range(0, size, 1_000):
+        drawn = draw.choice(len(words), (min(1_000, size - start), 30), p=likely)
+        for row, chosen in enumerate(drawn):
+            number = start + row
+            document = Document(
+                kind="video", id=str(number), title=" ".join(words[chosen[:7]]),
+                description=" ".join(words[chosen[7:]]),
+                tags=(words[chosen[0]], words[chosen[1]]), game_id=str(number % 50), game=f"Game {number % 50}",
+                broadcaster_id=f"b{number % 100}", broadcaster=f"Streamer {number % 100}", language="en",
+                created_at=NOW - timedelta(minutes=number), views=number,
+            )  # fmt: skip
+            yield Entry(document, (centres[number % 200] + draw.standard_normal(DIM)).astype(np.float32))
+
+
+if __name__ == "__main__":
+    from benchmarks.__main__ import show
+
+    show("search_speed", run([int(size) for size in sys.argv[1:]] or (10_000,)))

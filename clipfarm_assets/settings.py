@@ -180,7 +180,9 @@ class Settings(BaseSettings):
         description="Local folder of the cache of vectors, and of what keeps processes below an API's limit.",
     )  # fmt: skip
     twitch_client_id: str | None = Field(
-        None, validation_alias="TWITCH_CLIENT_ID", description="Of a Twitch application; with its secret it fills games."
+        None,
+        validation_alias="TWITCH_CLIENT_ID",
+        description="Of a Twitch application; with its secret it fills games.",
     )
     twitch_client_secret: SecretStr | None = Field(
         None, validation_alias="TWITCH_CLIENT_SECRET", description="Of the same application."
@@ -189,7 +191,9 @@ class Settings(BaseSettings):
         "https://api.twitch.tv/helix", validation_alias="TWITCH_API_URL", description="Address of the Helix API."
     )
     twitch_token_url: str = Field(
-        "https://id.twitch.tv/oauth2/token", validation_alias="TWITCH_TOKEN_URL", description="Where its token is given."
+        "https://id.twitch.tv/oauth2/token",
+        validation_alias="TWITCH_TOKEN_URL",
+        description="Where its token is given.",
     )
 
     @field_validator("fusion_strategies", "http_origins", "video_segment_clustering_enabled", mode="before")

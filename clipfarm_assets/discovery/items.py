@@ -89,8 +89,7 @@ def _clips(session: Session, clip_ids: Collection[str] | None) -> Iterator[tuple
     query = select(Clip, ClipBatch.video_source_id).join(ClipBatch, Clip.clip_batch_id == ClipBatch.id)
     query = query.order_by(Clip.id)
     for some in [None] if clip_ids is None else _groups(sorted(clip_ids)):
-        for clip, video_id in session.execute(query if some is None else query.where(Clip.id.in_(some))):
-            yield clip, video_id
+        yield from session.execute(query if some is None else query.where(Clip.id.in_(some))).tuples()
 
 
 def _groups(ids: list[str]) -> Iterable[list[str]]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -131,10 +132,8 @@ class Discovery:
             for clip_id in clip_ids:
                 forget(session, "clip", clip_id, "http" if why == "http" else "metadata", now)
         items: list[tuple[Kind, str]] = [("video", video_id), *(("clip", clip_id) for clip_id in clip_ids)]
-        try:
+        with suppress(IndexMissing, IndexOutdated):  # nothing is found in an index that is not there
             self.index.delete([item_key(kind, item_id) for kind, item_id in items])
-        except (IndexMissing, IndexOutdated):
-            pass  # nothing is found in an index that is not there
         cache = self._open_cache()
         for kind, item_id in items:
             self.vectors.forget(kind, item_id, cache)

@@ -13,6 +13,7 @@ from clipfarm_assets.embeddings.vectors import from_npy, to_npy
 from clipfarm_assets.errors import ProviderError
 from clipfarm_assets.search.documents import Document, Kind, discovery_text
 from clipfarm_assets.search.rows import Vector
+from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Artifacts, Identity, Made, Versions
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets.text_provider.cache import VectorCache
@@ -67,12 +68,18 @@ class DiscoveryVectors:
         made = iter(self._embed(missing, embedder))
         return [next(made) if there is None else there for there in found]
 
-    def of_stage(self, document: Document) -> Made | TextFailure:
-        """What the per-video stage stores for a document; a failure of the text where there is no vector."""
+    def of_stage(self, documents: Sequence[Document]) -> list[Made | TextFailure]:
+        """What the per-video stage stores of each document; a failure of the text where there is no vector.
+
+        Raises:
+            ProviderError: as ``current``.
+        """
         embedder = self.embedder()
-        assert embedder is not None
-        outcome = embed(embedder, [discovery_text(document)])[0]
-        return outcome if isinstance(outcome, TextFailure) else _made(document, outcome, embedder)
+        if embedder is None:
+            return [Made(None, Status.TURNED_OFF) for _ in documents]
+        outcomes = embed(embedder, [discovery_text(document) for document in documents])
+        pairs = zip(documents, outcomes, strict=True)
+        return [o if isinstance(o, TextFailure) else _made(document, o, embedder) for document, o in pairs]
 
     def forget(self, kind: Kind, item_id: str, cache: VectorCache | None) -> None:
         """Deletes an item's vector from the store, and from the cache."""

@@ -5,7 +5,7 @@ one, so that a build reads and embeds what is new; the index in turn is written 
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -14,14 +14,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlalchemy import select
 
+from clipfarm_assets.database.clip_tables import Clip
 from clipfarm_assets.discovery.items import clip_documents, edited, source_document, written_of
-from clipfarm_assets.discovery.room import Discovery, entry
+from clipfarm_assets.discovery.room import Discovery, Refreshed, entry
 from clipfarm_assets.discovery.vectors import Embedded
 from clipfarm_assets.errors import IndexMissing, IndexOutdated
 from clipfarm_assets.metadata.rows import Video
-from clipfarm_assets.search.documents import Document, discovery_text, fingerprint
-from clipfarm_assets.search.index import IndexFacts
+from clipfarm_assets.search.documents import Document, discovery_text, fingerprint, item_key
+from clipfarm_assets.search.index import Indexed, IndexFacts
 from clipfarm_assets.search.rows import Entry
 from clipfarm_assets.store.object_store import ObjectStore
 
@@ -129,7 +131,7 @@ def sync(room: Discovery, rows: Sequence[Known], *, rebuild: bool = False) -> Sy
     waiting = sum(row.waits for row in rows)
     try:
         pointer = room.index.pointer(fresh=True)
-        there = _there(room)
+        there = room.index.indexed()
     except (IndexMissing, IndexOutdated):
         rebuild = True
     else:
@@ -137,13 +139,7 @@ def sync(room: Discovery, rows: Sequence[Known], *, rebuild: bool = False) -> Sy
     if rebuild:
         return Synced(room.index.rebuild(_entries(room, rows, model), model=model, dim=dim), len(rows), 0, True)
     other = pointer.model != model
-    changed = [
-        row
-        for row in rows
-        if there.get(row.document.key)
-        != (row.fingerprint, row.document.views, (not other and row.embedded_at is not None))
-        and not (other and _same_text(there.get(row.document.key), row))
-    ]
+    changed = [row for row in rows if not _is_indexed(row, there.get(row.document.key), other)]
     gone = sorted(there.keys() - {row.document.key for row in rows})
     gone = [key for key in gone if key not in room.documents(gone)] if gone else []  # made since the rows were
     written = room.index.upsert(_entries(room, changed, pointer.model)) if changed else 0
@@ -151,6 +147,17 @@ def sync(room: Discovery, rows: Sequence[Known], *, rebuild: bool = False) -> Sy
     if written or deleted or room.index.facts().unindexed:
         room.index.optimize()
     return Synced(room.index.facts(), written, deleted, False, waiting if other else 0)
+
+
+def sync_clips(room: Discovery, clip_ids: Collection[str]) -> Refreshed:
+    """Brings these clips up to date in the index, and those that came or went since it was last written."""
+    try:
+        indexed = {key.partition("/")[2] for key in room.index.indexed() if key.startswith("clip/")}
+    except (IndexMissing, IndexOutdated):
+        return Refreshed()
+    with room.database.read() as session:
+        there = set(session.scalars(select(Clip.id)))
+    return room.refresh([item_key("clip", clip_id) for clip_id in sorted((indexed ^ there) | set(clip_ids))])
 
 
 def read_documents(store: ObjectStore) -> list[Known]:
@@ -219,20 +226,11 @@ def _entries(room: Discovery, rows: Iterable[Known], model: str) -> Iterator[Ent
             yield entry(document, each or Embedded(None), model)
 
 
-def _there(room: Discovery) -> dict[str, tuple[str, int, bool]]:
-    """What is indexed: fingerprint, views, and whether there is a vector, by key."""
-    from clipfarm_assets.search.connection import named
-
-    table = room.index.table()
-    with named("be read"):
-        views = table.search().select(["key", "views"]).limit(None).to_arrow()
-    counted = dict(zip(views["key"].to_pylist(), views["views"].to_pylist(), strict=True))
-    return {key: (mark, counted.get(key, 0), has) for key, (mark, has) in room.index.fingerprints().items()}
-
-
-def _same_text(there: tuple[str, int, bool] | None, row: Known) -> bool:
-    """The entry is as it should be but for its vector, which is of the model that still serves."""
-    return there is not None and there[:2] == (row.fingerprint, row.document.views)
+def _is_indexed(row: Known, there: Indexed | None, other_model: bool) -> bool:
+    """The entry is as it should be; where a vector of another model still serves, but for the vector."""
+    if there is None or (there.fingerprint, there.views) != (row.fingerprint, row.document.views):
+        return False
+    return other_model or there.with_vector == (row.embedded_at is not None)
 
 
 def _groups(rows: Iterable[Known]) -> Iterator[list[Known]]:

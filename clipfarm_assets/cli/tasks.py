@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -202,15 +203,20 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _table(found: "list[Ranked]") -> Table:
-    table = Table(title=f"{len(found)} Tasks, most urgent first", title_justify="left")
-    for name in ("task", "priority", "users", "impact", "recency", "segments", "status"):
-        table.add_column(name, justify="left" if name in ("task", "status") else "right", no_wrap=True)
-    table.add_column("title")
+    """Narrow enough that titles can be read on 80 columns."""
+    table = Table(
+        title=f"{len(found)} Tasks, most urgent first", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0)
+    )
+    for name in ("task", "score", "users", "impact", "recency", "of"):
+        table.add_column(name, justify="left" if name == "task" else "right", no_wrap=True)
+    table.add_column("title", min_width=30)
     for each in found:
         task, score = each.task, each.priority
-        parts = [f"{score.score:.3f}", f"{task.distinct_user_count} → {score.users:.2f}"] if score else ["", "0"]
-        parts += [f"{task.avg_impact:.2f} → {score.impact:.2f}", f"{score.recency:.2f}"] if score else ["", ""]
-        table.add_row(task.id[:_SHOWN_ID], *parts, str(task.segment_count), task.status, escape(task.title))
+        parts = [f"{part:.2f}" for part in (score.users, score.impact, score.recency)] if score else [""] * 3
+        title = task.title if task.status == "open" else f"({task.status}) {task.title}"
+        row = [task.id[:_SHOWN_ID], f"{score.score:.3f}" if score else "", *parts]
+        table.add_row(*row, f"{task.segment_count}/{task.distinct_user_count}", escape(title))
+    table.caption = "score = users, impact and recency by the formula; of: segments / users"
     return table
 
 

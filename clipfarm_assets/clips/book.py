@@ -181,9 +181,11 @@ def reopen_batch(database: Database, batch_id: str, now: datetime) -> tuple[Clip
     """
     with database.write() as session:
         batch = _changeable(session, batch_id)
-        if batch.status in ("draft", "processing"):
-            return batch, next(iter(open_jobs(session, batch_id)))
-        batch.status, batch.error_message, batch.tries, batch.updated_at = "draft", None, 0, now
+        waiting = batch.status in ("draft", "processing")
+        if waiting and (following := open_jobs(session, batch_id)):
+            return batch, following[0]
+        if not waiting:
+            batch.status, batch.error_message, batch.tries, batch.updated_at = "draft", None, 0, now
         job = new_job("score_batch", batch_id, None, now)
         session.add(job)
         return batch, job

@@ -4,6 +4,8 @@ Zero-shot, by pairs of prototype sentences, as the flags of segments are read. A
 does not know is of no use here.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,5 +33,11 @@ LEAST, MOST = -0.10, 0.04
 
 def telling(vectors: Floats, encode: Encode) -> npt.NDArray[np.float64]:
     """How much each sentence tells, (n,), around 0; ``vectors``: rows of length 1 by the same encoder."""
+    return np.asarray(vectors @ _axis(encode), np.float64)
+
+
+@lru_cache(maxsize=2)
+def _axis(encode: Encode) -> Floats:
+    """Once an encoder: the prototypes take as long as a minute of talk."""
     tells, fills = zip(*PAIRS, strict=True)
-    return np.asarray(vectors @ (encode(tells).mean(axis=0) - encode(fills).mean(axis=0)), np.float64)
+    return np.asarray(encode(tells).mean(axis=0) - encode(fills).mean(axis=0))

@@ -46,14 +46,14 @@ class Namer:
         return shortened(joined(self._timeline.between(window.start_ms, window.end_ms)), MAX_PREVIEW)
 
     def hashtags(self, window: Window, llm: LlmScore | None) -> list[str]:
-        """At most five, with ``#``: a model's, else the words that are said here more than elsewhere."""
+        """At most five, with ``#``: a model's, else the words said most, here and in the video."""
         if llm and (told := _tags(llm.hashtags)):
             return told
         said = content_words(
             [word.text for word in self._timeline.between(window.start_ms, window.end_ms)], self._known
         )
         here = Counter(word for word in said if len(word) > 3 and not word.isdigit())
-        return _tags(sorted(here, key=lambda word: (-(here[word] ** 2) / self._everywhere[word], word)))
+        return _tags(sorted(here, key=lambda word: (-here[word], -self._everywhere[word], word)))
 
     def _telling(self, window: Window) -> Sentence | None:
         inside = [

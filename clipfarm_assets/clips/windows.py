@@ -2,9 +2,9 @@
 
 Every place where a clip may begin or end has a weight: where a sentence does, more where the topic shifts there (by
 TextTiling), at a cut of the picture, at a silence of the sound. Where nobody speaks any moment will do, with little
-weight. No place lies within a word. Of all the spans between such places that fit preset and timeframe, those without
-overlap are chosen whose lengths and edges are best on the whole (weighted interval scheduling), at least five of them
-wherever five fit.
+weight. No place lies within a word, and none within a sentence unless five clips would not fit otherwise. Of all the
+spans between such places that fit preset and timeframe, those without overlap are chosen whose lengths and edges are
+best on the whole (weighted interval scheduling), at least five of them wherever five fit.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,6 +25,7 @@ _SCENE, _QUIET, _ANYWHERE, _LAST_RESORT = 0.5, 0.35, 0.1, 0.0
 _SENTENCE, _TOPIC, _CUT_TOO = 0.6, 0.4, 0.2
 _SAME_CUT_MS = 700  # a cut so near to a sentence's edge belongs to it
 _LONG_SILENCE_MS = 2_000
+_ENDLESS_MS = 20_000  # a sentence as long is none that a clip could wait for
 _SPREAD = 0.7  # of the logarithm of the length around the target
 _PURE = 6.0  # how much a window of one kind is preferred to a mixed one
 _SAME_WORDS = 0.8  # share of words in common of near-duplicates
@@ -131,11 +132,12 @@ def _places(
     if loudness is not None:
         for quiet in loudness.silences():
             for place in quiet:
-                if place <= timeline.duration_ms:
+                if place <= timeline.duration_ms and not _mid_sentence(place, timeline):
                     places.add(snapped(place, timeline), _QUIET)
     cuts = sorted(round(cut * 1000) for cut in cuts_sec if 0 <= cut * 1000 <= timeline.duration_ms)
     for cut in (0, *cuts, timeline.duration_ms):
-        places.add(snapped(cut, timeline), _SCENE)
+        if not _mid_sentence(cut, timeline):
+            places.add(snapped(cut, timeline), _SCENE)
     sentences = timeline.sentences
     depth = np.zeros(len(sentences))
     if vectors is not None and sentences:
@@ -146,6 +148,15 @@ def _places(
         places.starts[sentence.start_ms] = min(1.0, begins + _CUT_TOO * _near(cuts, sentence.start_ms))
         places.ends[sentence.end_ms] = min(1.0, ends + _CUT_TOO * _near(cuts, sentence.end_ms))
     return places
+
+
+def _mid_sentence(place_ms: int, timeline: Timeline) -> bool:
+    """The place would cut a sentence in two; one that goes on for ever may be cut."""
+    number = bisect_right(timeline.sentences, place_ms, key=lambda sentence: sentence.start_ms) - 1
+    if number < 0:
+        return False
+    sentence = timeline.sentences[number]
+    return sentence.start_ms < place_ms < sentence.end_ms and sentence.end_ms - sentence.start_ms <= _ENDLESS_MS
 
 
 def _near(cuts: Sequence[int], place_ms: int) -> bool:

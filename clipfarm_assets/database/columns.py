@@ -46,3 +46,7 @@ class Vector(TypeDecorator[NDArray[np.float32]]):
             return None
         stored = np.frombuffer(value, dtype="<f8" if self.double else "<f4")
         return stored.astype(np.float64 if self.double else np.float32)
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """SQLAlchemy asks whether there is anything to write."""
+        return bool(np.array_equal(x, y))

@@ -1,13 +1,23 @@
 """What a query means: the vector of its text, by the model whose vectors the index serves."""
 
+from typing import NamedTuple
+
 from clipfarm_assets.discovery.room import Discovery
-from clipfarm_assets.errors import ClipfarmError, ModelError, ProviderError
+from clipfarm_assets.errors import ModelError, ProviderError
 from clipfarm_assets.search.rows import Vector
 from clipfarm_assets.text_provider.interface import TextFailure
 
 
-def question_vector(room: Discovery, text: str) -> tuple[Vector | None, str | None]:
-    """The vector of a query's text, or in words for the user why it cannot be had.
+class Meaning(NamedTuple):
+    """The vector of a query's text, or ``why`` there is none, for whoever asked. ``cached``: nobody was asked for it."""
+
+    vector: Vector | None
+    why: str | None = None
+    cached: bool = False
+
+
+def meaning(room: Discovery, text: str) -> Meaning:
+    """What a query's text means.
 
     Raises:
         IndexMissing, IndexOutdated: there is no index to ask.
@@ -16,14 +26,12 @@ def question_vector(room: Discovery, text: str) -> tuple[Vector | None, str | No
     try:
         embedder = room.embedder()
         if embedder is None:
-            return None, "Embedding is turned off."
+            return Meaning(None, "Embedding is turned off.")
         if str(embedder.identity) != pointer.model:
-            return None, "The vectors of the configured model are still being made."
-        outcome = embedder.embed([text])[0]
+            return Meaning(None, "The vectors of the configured model are still being made.")
+        (_, outcome, cached), *_ = embedder.stream([text])
     except (ProviderError, ModelError) as error:
-        return None, _said(error)
-    return (None, outcome.what) if isinstance(outcome, TextFailure) else (outcome, None)
-
-
-def _said(error: ClipfarmError) -> str:
-    return error.what
+        return Meaning(None, error.what)
+    if isinstance(outcome, TextFailure):
+        return Meaning(None, outcome.what)
+    return Meaning(outcome, cached=cached)

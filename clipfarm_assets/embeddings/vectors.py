@@ -38,7 +38,7 @@ def from_npy(content: bytes) -> Vector:
 
 def rows_to_npy(vectors: NDArray[Any]) -> bytes:
     """As ``to_npy``, of several vectors: (n, dim)."""
-    return _npy(np.asarray(vectors).reshape(len(vectors), -1))
+    return _npy(np.asarray(vectors))
 
 
 def rows_from_npy(content: bytes) -> NDArray[np.float32]:

@@ -64,6 +64,7 @@ class Reframer:
         self._range = 0  # places that the cut can have, in pixels of the crop filter's input
         self._place = ""
         self._length = 0
+        self._at = 0
 
     def reframe(self, frame: av.VideoFrame, centre: float) -> av.VideoFrame:
         """A frame of the wanted size.
@@ -71,22 +72,17 @@ class Reframer:
         Args:
             centre: of the cut, along its axis, 0 to 1 of the upright picture.
         """
-        turn = turn_of(frame)
-        setup = (
-            frame.width,
-            frame.height,
-            frame.format.name,
-            frame.colorspace,
-            frame.color_range,
-            frame.color_trc,
-            turn,
-        )
+        # The turn is the container's and stays. It is not asked for with every frame: PyAV's side data and its frame
+        # hold on to one another, and hundreds of pictures would wait for the garbage collector.
+        setup = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, frame.color_trc)
         if self._graph is None or setup != self._setup:
-            self._graph, self._setup = self._made(frame, turn), setup
+            self._graph, self._setup, self._at = self._made(frame, turn_of(frame)), setup, 0
         assert self._crop is not None
         at = round(centre * self._range - self._length / 2) // 2 * 2
         at = max(min(at, self._range - self._length), 0)
-        self._crop.process_command(self._place, str(at))
+        if at != self._at:
+            self._crop.process_command(self._place, str(at))
+            self._at = at
         frame.pts, frame.time_base = 0, _TICK
         self._graph.push(frame)
         made: av.VideoFrame = self._graph.pull()  # type: ignore[assignment]

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from clipfarm_assets.export.reframe import Axis
-from clipfarm_assets.media.orientation import turn_of, turned
+from clipfarm_assets.media.orientation import Turn, turn_of, turned
 from clipfarm_assets.media.scenes import CONTENT_THRESHOLD, SHORTEST_SCENE_SEC
 
 if TYPE_CHECKING:
@@ -81,8 +82,11 @@ def find_shots(
     cutter = _Cutter(cuts_sec)
     watched: _Watched | None = None
     shots: list[Shot] = []
+    turn: Turn | None = None
+    scaler = VideoReformatter()  # one for all: a frame's own would set itself up anew for each
     for time_sec, frame in frames:
-        image = _small(frame)
+        turn = turn_of(frame) if turn is None else turn
+        image = _small(frame, turn, scaler)
         if cutter.is_cut(time_sec, image) and watched is not None:
             shots.append(_shot(watched, kept))
             watched = None
@@ -162,11 +166,11 @@ def _is_same_place(before: Profile, after: Profile) -> bool:
     return float(np.corrcoef(moved.ravel(), after.ravel())[0, 1]) > _SAME_PLACE
 
 
-def _small(frame: av.VideoFrame) -> NDArray[np.uint8]:
+def _small(frame: av.VideoFrame, turn: Turn, scaler: VideoReformatter) -> NDArray[np.uint8]:
     scale = min(1.0, _LONG_SIDE / max(frame.width, frame.height))
     size = max(2, round(frame.width * scale)), max(2, round(frame.height * scale))
-    small: NDArray[np.uint8] = frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray()  # type: ignore[assignment]
-    return turned(small, turn_of(frame))
+    small: NDArray[np.uint8] = scaler.reformat(frame, *size, format="rgb24", interpolation="AREA").to_ndarray()  # type: ignore[assignment]
+    return turned(small, turn)
 
 
 def _movement(before: Profile, after: Profile) -> Profile:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from clipfarm_assets.graph.events import newest_outcome_id
 from clipfarm_assets.graph.imports import IMPORTED_SEGMENTS, changed_imports
@@ -40,7 +41,7 @@ def clustering_schedule(settings: Settings) -> dg.ScheduleDefinition:
         waiting = [team for team in names if team_key(team) not in running]
         add_teams(context.instance, waiting)
         for team in waiting:
-            yield dg.RunRequest(run_key=team_key(team), partition_key=team_key(team), tags=TAGS)
+            yield _request(team, "the schedule", run_key=team_key(team))
         if not waiting:
             yield dg.SkipReason("There are no teams with clustering on, or their runs are still at work.")
 
@@ -94,7 +95,7 @@ def new_segments(context: dg.SensorEvaluationContext, platform: Platform) -> dg.
     if not ready:
         reason = f"{len(due)} teams are being clustered." if due else "No team has new segments."
         return dg.SensorResult(skip_reason=reason, cursor=memory.write())
-    requests = [dg.RunRequest(partition_key=team_key(team), tags={**TAGS, "clipfarm/why": due[team]}) for team in ready]
+    requests = [_request(team, due[team]) for team in ready]
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=new_teams(instance, ready), cursor=memory.write()
     )
@@ -113,6 +114,11 @@ def new_imports(context: dg.SensorEvaluationContext, platform: Platform) -> dg.S
         return dg.SensorResult(skip_reason="The segments are being read.")
     # a run key a state of the folder: a run that dies is asked for again when a file changes, or by a person
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=changed)])
+
+
+def _request(team: str, why: str, run_key: str | None = None) -> dg.RunRequest:
+    key = team_key(team)
+    return dg.RunRequest(run_key, partition_key=key, tags={**TAGS, PARTITION_NAME_TAG: key, "clipfarm/why": why})
 
 
 def _pulse(instance: dg.DagsterInstance, workshop: Workshop) -> str:
@@ -134,7 +140,7 @@ def _why_wait(instance: dg.DagsterInstance, memory: _Memory, quiet_sec: float, n
 
 def _running_teams(instance: dg.DagsterInstance) -> set[str]:
     runs = [run for run in unfinished_runs(instance) if run.job_name == cluster_teams.name]
-    return {run.tags.get("dagster/partition", "") for run in runs}
+    return {run.tags.get(PARTITION_NAME_TAG, "") for run in runs}
 
 
 CADENCE = (new_segments, new_imports)

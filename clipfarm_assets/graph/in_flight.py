@@ -122,7 +122,22 @@ def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = [r.dagster_run for r in records if _is_dead(r.dagster_run.tags.get(PROCESS, "")) or _never_began(r)]
     for run in dead:
         instance.report_run_failed(run, "The process of this run is gone. Finished videos are kept; the rest resumes.")
+    free_slots(instance)
     return [run.run_id for run in dead]
+
+
+def free_slots(instance: dg.DagsterInstance) -> list[str]:
+    """Frees the places in pools that runs hold which are over; returns their ids.
+
+    A killed process cannot give its place back, and the next step of the pool would wait for it for ever.
+    """
+    storage = instance.event_log_storage
+    pools = [storage.get_concurrency_info(name) for name in storage.get_concurrency_keys()]
+    held = {each for pool in pools for each in pool.active_run_ids | pool.pending_run_ids | pool.assigned_run_ids}
+    over = [run_id for run_id in held if (run := instance.get_run_by_id(run_id)) is None or run.is_finished]
+    for run_id in over:
+        storage.free_concurrency_slots_for_run(run_id)
+    return over
 
 
 def end_hung_workers(instance: dg.DagsterInstance, limit_sec: float) -> list[int]:

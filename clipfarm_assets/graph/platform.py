@@ -146,7 +146,7 @@ class Workshop:
     @cached_property
     def describing(self) -> Describing:
         """What describes segments: the language model where there is one, and the reader of flags."""
-        local = LocalFlags.by(flagged_by(self.models.text), self.text_encoder.embed_sentences)
+        local = LocalFlags(flagged_by(self.models.text), self.text_encoder.embed_sentences)
         return Describing(self.store, local, self.llm)
 
     @cached_property

@@ -18,7 +18,17 @@ from clipfarm_assets.graph.imports import IMPORT, import_keys, imported_segments
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.presentation import cell, markdown_table, picture_markdown
 from clipfarm_assets.graph.segments import SEGMENT_EMBEDDING, SEGMENTS, segment_embedding
-from clipfarm_assets.graph.teams import REVISION, Sources, enabled, gone_sources, read_sources, team_key, team_of, teams
+from clipfarm_assets.graph.teams import (
+    REVISION,
+    Sources,
+    clusters_key,
+    enabled,
+    gone_sources,
+    read_sources,
+    tasks_key,
+    team_of,
+    teams,
+)
 from clipfarm_assets.segments.table import read_segments, said_rows
 from clipfarm_assets.tasks.book import forget_source, revisions, taken_in
 from clipfarm_assets.tasks.labelling import LabelReport, label_team
@@ -33,16 +43,6 @@ _SHOWN_TASKS = 30
 _MAPPED_SEGMENTS = 1500
 _POOL = "task_writer"  # one run at a time; where nobody keeps to it, the database's compare-and-set does
 _ALL = dg.AllPartitionMapping()
-
-
-def clusters_key(team: str) -> str:
-    """Where the links of a team's segments to Tasks lie as Parquet."""
-    return f"clipfarm/clusters/{team_key(team)}.parquet"
-
-
-def tasks_key(team: str) -> str:
-    """Where a team's Tasks lie as Parquet."""
-    return f"clipfarm/tasks/{team_key(team)}.parquet"
 
 
 @dg.asset(

@@ -31,6 +31,16 @@ def team_key(team: str) -> str:
     return quote(team, safe=" ").replace("..", "%2E%2E")
 
 
+def clusters_key(team: str) -> str:
+    """Where the links of a team's segments to Tasks lie as Parquet."""
+    return f"clipfarm/clusters/{team_key(team)}.parquet"
+
+
+def tasks_key(team: str) -> str:
+    """Where a team's Tasks lie as Parquet."""
+    return f"clipfarm/tasks/{team_key(team)}.parquet"
+
+
 def team_of(key: str) -> str:
     """The team behind a partition key."""
     return unquote(key)
@@ -120,8 +130,8 @@ def due_teams(instance: dg.DagsterInstance, workshop: Workshop, *, labels: bool 
     for team in sorted(sources.by_team.keys() | revision.keys()):
         if enabled(workshop.settings, team):
             why = list(_changes(workshop, team, sources, taken.get(team, {})))
-            if not why and revision.get(team, 0) != _shown_revision(instance, team):
-                why = ["Tasks that have changed"]
+            if not why and team in revision:
+                why = list(_unshown(instance, workshop, team, revision[team]))
             if why := why + (list(_unlabelled(workshop, team)) if labels else []):
                 found[team] = ", ".join(why)
     return found
@@ -132,6 +142,13 @@ def _changes(workshop: Workshop, team: str, sources: Sources, taken: Mapping[str
         yield f"{new} sources with new segments"
     if gone := gone_sources(workshop, team, taken, sources):
         yield f"{len(gone)} sources that are gone"
+
+
+def _unshown(instance: dg.DagsterInstance, workshop: Workshop, team: str, revision: int) -> Iterator[str]:
+    if revision != _shown_revision(instance, team):
+        yield "Tasks that have changed"
+    elif any(workshop.store.head(key) is None for key in (clusters_key(team), tasks_key(team))):
+        yield "tables that the store has lost"
 
 
 def _unlabelled(workshop: Workshop, team: str) -> Iterator[str]:

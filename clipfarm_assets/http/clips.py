@@ -1,7 +1,7 @@
 """Clips over HTTP: ask for a batch, follow its job, look at its clips, change them, export them."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -378,7 +378,7 @@ def _detail(here: Backend, row: Clip) -> ClipDetail:
     )
 
 
-def _fields(model: type[BaseModel], row: object) -> dict[str, object]:
+def _fields(model: type[BaseModel], row: object) -> dict[str, Any]:
     """What the row has of the model's fields."""
     return {name: getattr(row, name) for name in model.model_fields if hasattr(row, name)}
 

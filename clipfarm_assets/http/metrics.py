@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from clipfarm_assets.errors import ClipfarmError, IndexMissing, IndexOutdated
+from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.http.app import Here
 
 _QUERY_SECONDS = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0)
@@ -18,31 +18,33 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        on = {"registry": self.registry}
+        on = self.registry
         self.requests = Counter(
-            "http_requests_total", "Requests by route and status.", ["method", "route", "status"], **on
+            "http_requests_total", "Requests by route and status.", ["method", "route", "status"], registry=on
         )
         self.request_seconds = Histogram(
-            "http_request_duration_seconds", "Time to the answer's first byte.", ["method", "route"], **on
+            "http_request_duration_seconds", "Time to the answer's first byte.", ["method", "route"], registry=on
         )
         self.query_seconds = Histogram(
             "clipfarm_search_query_duration_seconds",
             "Time of a query, by kind.",
             ["kind"],
             buckets=_QUERY_SECONDS,
-            **on,
+            registry=on,
         )
-        self.empty = Counter("clipfarm_search_zero_results_total", "Queries without a result, by kind.", ["kind"], **on)
+        self.empty = Counter("clipfarm_search_zero_results_total", "Queries without a result, by kind.", ["kind"], registry=on)
         self.degraded = Counter(
-            "clipfarm_search_without_meaning_total", "Queries by words alone, since no vector could be had.", **on
+            "clipfarm_search_without_meaning_total", "Queries by words alone, since no vector could be had.", registry=on
         )
-        self.documents = Gauge("clipfarm_search_index_documents", "Items in the index.", **on)
-        self.with_vector = Gauge("clipfarm_search_index_documents_with_vector", "Items of it with a vector.", **on)
-        self.unindexed = Gauge("clipfarm_search_index_unindexed_rows", "Rows that the next optimize takes in.", **on)
-        self.backlog = Gauge("clipfarm_embedding_backlog", "Items of the index without a discovery vector.", **on)
-        self.coverage = Gauge("clipfarm_embedding_coverage_ratio", "Share of items with a vector.", ["modality"], **on)
-        self.cached = Gauge("clipfarm_embedding_cache_hits", "Texts of queries found in the cache so far.", **on)
-        self.up = Gauge("clipfarm_search_index_up", "1 where the index answers.", **on)
+        self.documents = Gauge("clipfarm_search_index_documents", "Items in the index.", registry=on)
+        self.with_vector = Gauge("clipfarm_search_index_documents_with_vector", "Items of it with a vector.", registry=on)
+        self.unindexed = Gauge("clipfarm_search_index_unindexed_rows", "Rows that the next optimize takes in.", registry=on)
+        self.backlog = Gauge("clipfarm_embedding_backlog", "Items of the index without a discovery vector.", registry=on)
+        self.coverage = Gauge("clipfarm_embedding_coverage_ratio", "Share of items with a vector.", ["modality"], registry=on)
+        self.cache = Counter(
+            "clipfarm_embedding_cache_requests_total", "Queries looked up in the cache.", ["result"], registry=on
+        )
+        self.up = Gauge("clipfarm_search_index_up", "1 where the index answers.", registry=on)
 
     @contextmanager
     def query(self, kind: str) -> Iterator[None]:
@@ -56,9 +58,6 @@ class Metrics:
             return
         try:
             facts = here.discovery.index.facts()
-        except (IndexMissing, IndexOutdated):
-            self.up.set(0)
-            return
         except ClipfarmError:
             self.up.set(0)
             return

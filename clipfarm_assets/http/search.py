@@ -13,10 +13,10 @@ from clipfarm_assets.database import discovery as book
 from clipfarm_assets.database.clip_tables import Clip
 from clipfarm_assets.database.discovery import StoredPopularity, Written
 from clipfarm_assets.discovery.alike import FusedNeighbours
-from clipfarm_assets.discovery.asking import question_vector
+from clipfarm_assets.discovery.asking import meaning
 from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.http.app import Backend, Here
-from clipfarm_assets.http.metrics import metrics_of
+from clipfarm_assets.http.metrics import Metrics, metrics_of
 from clipfarm_assets.http.problems import Refused
 from clipfarm_assets.search.documents import Document, Kind, item_key
 from clipfarm_assets.search.filters import Filters
@@ -30,6 +30,7 @@ from clipfarm_assets.search.query import (
     search,
     similar,
 )
+from clipfarm_assets.search.rows import Vector
 from clipfarm_assets.search.suggest import MOST, Source, suggest
 
 _MOST_TAGS = 20
@@ -199,14 +200,9 @@ def find(asked: Annotated[SearchQuery, Query()], request: Request, here: Here) -
     """
     room, question, metrics = _room(here), asked.question(), metrics_of(request.app)
     with metrics.query(asked.mode):
-        vector, why = question_vector(room, asked.q) if asked.mode != "text" and asked.q.strip() else (None, None)
-        if why is not None:
-            metrics.degraded.inc()
-            if asked.mode == "semantic":
-                raise Refused(503, f"A search by meaning is not to be had now. {why}")
-        page = search(
-            room.index, question, now=datetime.now(UTC), vector=vector, popularity=StoredPopularity(here.database)
-        )
+        vector, why = _vector(room, asked, metrics)
+        popularity = StoredPopularity(here.database)
+        page = search(room.index, question, now=datetime.now(UTC), vector=vector, popularity=popularity)
     if not page.hits:
         metrics.empty.labels(asked.mode).inc()
     last = asked.offset + asked.limit >= page.total and page.total_is_exact
@@ -314,6 +310,20 @@ def delete_video(video_id: str, here: Here) -> Response:
     _existing(here, "video", video_id)
     _room(here).delete_video(video_id, datetime.now(UTC))
     return Response(status_code=204)
+
+
+def _vector(room: Discovery, asked: SearchQuery, metrics: Metrics) -> tuple[Vector | None, str | None]:
+    """The vector of what is asked where the mode needs one, and why it could not be had."""
+    if asked.mode == "text" or not asked.q.strip():
+        return None, None
+    found = meaning(room, asked.q)
+    if found.vector is not None:
+        metrics.cache.labels("hit" if found.cached else "miss").inc()
+        return found.vector, None
+    metrics.degraded.inc()
+    if asked.mode == "semantic":
+        raise Refused(503, f"A search by meaning is not to be had now. {found.why}")
+    return None, found.why
 
 
 def _room(here: Backend) -> Discovery:

@@ -43,20 +43,25 @@ class SpanDescription(BaseModel):
 
 @dataclass(frozen=True)
 class LocalFlags:
-    """Flags by comparison with prototype sentences. ``name``: of the model whose embeddings are compared."""
+    """Flags by comparison with prototype sentences, which are embedded when the first text is to be read.
+
+    Attributes:
+        name: of the model whose embeddings are compared; with another name they are made anew.
+    """
 
     name: str
     encode: Encode
-    reader: FlagReader
-
-    @classmethod
-    def by(cls, name: str, encode: Encode) -> "LocalFlags":
-        """The prototypes are embedded once."""
-        return cls(name, encode, FlagReader(encode))
 
     def of(self, texts: Sequence[str]) -> list[Flags]:
         """The flags of each text; an empty one has none."""
-        return self.reader.read(self.encode(texts))
+        if not texts:
+            return []
+        if self.name not in _READERS:
+            _READERS[self.name] = FlagReader(self.encode)
+        return _READERS[self.name].read(self.encode(texts))
+
+
+_READERS: dict[str, FlagReader] = {}  # four seconds of a core each, so once a process and model
 
 
 class Asking:

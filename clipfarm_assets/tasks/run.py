@@ -9,7 +9,7 @@ A crash leaves the database as it was. The same sources again change nothing.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from clipfarm_assets.errors import DimensionMismatch
 from clipfarm_assets.segments.model import Segment
 from clipfarm_assets.tasks.book import (
     Book,
+    Known,
     add_links,
     count_again,
     drop_segments,
@@ -38,7 +39,7 @@ from clipfarm_assets.tasks.labelling import LOCAL, label_locally
 from clipfarm_assets.tasks.model import Plan, SegmentBatch, TaskState, TaskStatus
 from clipfarm_assets.tasks.parameters import ClusteringParameters
 from clipfarm_assets.tasks.plan import plan_run
-from clipfarm_assets.tasks.vectors import Floats
+from clipfarm_assets.tasks.vectors import Floats, Means, mean
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def cluster_team(
         read: gives the segments of a source; called for changed ones only.
 
     Raises:
-        DimensionMismatch: vectors of another length or model than the team's.
+        DimensionMismatch: vectors of several models, or a new source with another model than the team's.
         DatabaseChanged: the team's Tasks changed meanwhile; nothing was written.
         DatabaseUnavailable: nothing was written.
     """
@@ -125,6 +126,7 @@ class _News:
     Attributes:
         dropped: segments that are gone, or described anew and judged again.
         facts: the database's columns of every segment that may be linked or pooled, by its id.
+        recentred: the centroids of all Tasks among the vectors of another model; None where the model is the same.
     """
 
     new: SegmentBatch
@@ -134,57 +136,86 @@ class _News:
     facts: Mapping[str, dict[str, Any]]
     model: str | None
     elsewhere: int
+    recentred: Mapping[str, Means] | None
 
 
 def _news(session: Session, book: Book, changed: Sequence[Source], read: Callable[[Source], Described]) -> _News:
+    brought = {source.name: read(source) for source in changed}
+    model = _one_model(book, brought)
+    known = {name: {each.segment_id: each for each in known_segments(session, book.team, name)} for name in brought}
     new: list[Segment] = []
     vectors: list[Floats] = []
     facts: dict[str, dict[str, Any]] = {}
-    dropped: set[str] = set()
-    lost: Counter[str] = Counter()
-    model, elsewhere = book.model, 0
-    for source in changed:
-        described = read(source)
-        if len(described.segments):
-            model = _one_model(book.team, model, described.model)
-        left = {each.segment_id: each for each in known_segments(session, book.team, source.name)}
-        strangers = [segment.segment_id for segment in described.segments if segment.segment_id not in left]
-        held = held_elsewhere(session, book.team, source.name, strangers) | facts.keys()
-        elsewhere += len(held & set(strangers))
-        for row, segment in enumerate(described.segments):
-            if segment.segment_id in held:
-                continue
-            version = segment_version(segment, described.model)
-            before = left.pop(segment.segment_id, None)
-            if before is not None and before.version == version:
+    dropped = _leaving(brought, known)
+    elsewhere = 0
+    for name, described in brought.items():
+        strangers = [each.segment_id for each in described.segments if each.segment_id not in known[name]]
+        held = (held_elsewhere(session, book.team, name, strangers) - dropped) | (facts.keys() & set(strangers))
+        elsewhere += len(held)
+        for segment, its_vector in zip(described.segments, described.vectors, strict=True):
+            version, before = segment_version(segment, described.model), known[name].get(segment.segment_id)
+            if segment.segment_id in held or (before is not None and before.version == version):
                 continue
             if before is not None:
-                left[segment.segment_id] = before  # judged again
+                dropped.add(segment.segment_id)  # judged again
             new.append(segment)
-            vectors.append(described.vectors[row])
-            facts[segment.segment_id] = facts_of(segment, source.name, version)
-        dropped |= left.keys()
-        lost.update(each.task_id for each in left.values() if each.task_id is not None)
+            vectors.append(its_vector)
+            facts[segment.segment_id] = facts_of(segment, name, version)
+    task_of = {each.segment_id: each.task_id for theirs in known.values() for each in theirs.values() if each.task_id}
+    batch, tasks, pool = SegmentBatch.of(new, _stacked(vectors)), book.tasks, _pool_left(book, dropped)
+    recentred = None
+    if book.model not in (None, model):
+        recentred = _recentred(batch, tasks, task_of)
+        tasks = tuple(replace(task, centroid=recentred[task.task_id]) for task in tasks)
+        dropped |= set(pool.ids)  # of sources that nobody has embedded anew
+        pool = pool.take([])
+    lost = Counter(task_of[segment_id] for segment_id in dropped & task_of.keys())
+    tasks = tuple(replace(task, segment_count=task.segment_count - lost[task.task_id]) for task in tasks)
+    return _News(batch, pool, tasks, frozenset(dropped), facts, model, elsewhere, recentred)
+
+
+def _leaving(brought: Mapping[str, Described], known: Mapping[str, Mapping[str, Known]]) -> set[str]:
+    """The segments that their source does not have any more; another source may bring them in the same run."""
+    return {
+        segment_id
+        for name, described in brought.items()
+        for segment_id in known[name].keys() - {segment.segment_id for segment in described.segments}
+    }
+
+
+def _pool_left(book: Book, dropped: Collection[str]) -> SegmentBatch:
     kept = [row for row, segment in enumerate(book.pool) if segment.segment_id not in dropped]
-    pool = [book.pool[row] for row in kept]
-    return _News(
-        new=SegmentBatch.of(new, _stacked(vectors)),
-        pool=SegmentBatch.of(pool, book.pool_vectors[kept]),
-        tasks=tuple(replace(task, segment_count=task.segment_count - lost[task.task_id]) for task in book.tasks),
-        dropped=frozenset(dropped),
-        facts=facts,
-        model=model,
-        elsewhere=elsewhere,
+    return SegmentBatch.of([book.pool[row] for row in kept], book.pool_vectors[kept])
+
+
+def _one_model(book: Book, brought: Mapping[str, Described]) -> str | None:
+    """The model of the team's vectors from now on.
+
+    Where sources that were taken in come back with vectors of another model, the team has changed its model. A source
+    that is new to the team changes nothing for the others: with another model it is refused.
+    """
+    models = {described.model for described in brought.values() if len(described.segments)}
+    if not models or models == {book.model} or (book.model is None and len(models) == 1):
+        return min(models, default=book.model)
+    embedded_anew = any(name in book.sources and len(each.segments) for name, each in brought.items())
+    if len(models) == 1 and embedded_anew:
+        return models.pop()
+    if book.model is not None:
+        models.add(book.model)
+    raise DimensionMismatch(
+        f"The segments of team {book.team} were embedded by several models: {', '.join(sorted(models))}.",
+        hint="Embed all of a team's segments with one model, or bring the others in under another team.",
     )
 
 
-def _one_model(team: str, before: str | None, now: str) -> str:
-    if before not in (None, now):
-        raise DimensionMismatch(
-            f"The segments of team {team} were embedded by {before}, new ones by {now}.",
-            hint="Embed all of a team's segments with one model, or bring the others in under another team.",
-        )
-    return now
+def _recentred(batch: SegmentBatch, tasks: Iterable[TaskState], task_of: Mapping[str, str]) -> dict[str, Means]:
+    """Each Task's centroid among the new vectors of its segments; zeros, near to nothing, where none has one."""
+    rows: dict[str, list[int]] = {}
+    for row, segment_id in enumerate(batch.ids):
+        if segment_id in task_of:
+            rows.setdefault(task_of[segment_id], []).append(row)
+    nowhere = np.zeros(batch.unit.shape[1])
+    return {t.task_id: mean(batch.unit, rows[t.task_id]) if t.task_id in rows else nowhere for t in tasks}
 
 
 def _write(
@@ -192,6 +223,8 @@ def _write(
 ) -> RunReport:
     state = take_turn(session, book.team, book.revision)
     touched = drop_segments(session, book.team, news.dropped)
+    for task_id, centroid in (news.recentred or {}).items():
+        session.get_one(Task, task_id).centroid = centroid
     _open_tasks(session, book.team, news, plan, now)
     for merge in plan.merges:
         merge_tasks(session, merge, now)

@@ -176,6 +176,14 @@ def test_scoring_again_keeps_ids_and_what_a_person_did_and_removes_what_is_gone(
     assert (found[third].title, found[third].status) == ("A title", "exported") and fourth not in found
 
 
+def test_asking_again_while_a_batch_waits_makes_no_second_job(database: Database) -> None:
+    batch, job = book.create_batch(database, "v1", BatchConfig(), NOW)
+    assert book.reopen_batch(database, batch.id, NOW)[1].id == job.id
+    jobs.follow_job(database, job.id, NOW, status="failed", error_message="The run failed to start.")
+    again, another = book.reopen_batch(database, batch.id, NOW)
+    assert (again.status, another.status) == ("draft", "queued") and another.id != job.id
+
+
 def test_a_clip_that_waits_for_its_export_is_not_taken_away(database: Database) -> None:
     (only,) = ready(database, (0, 20))
     job = jobs.create_export_job(database, only, NOW)

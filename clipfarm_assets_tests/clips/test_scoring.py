@@ -2,8 +2,13 @@
 
 import itertools
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +18,20 @@ from sqlalchemy import select
 
 from clipfarm_assets.clips import book
 from clipfarm_assets.clips.local_score import Evidence, Judged
-from clipfarm_assets.clips.loudness import Loudness
+from clipfarm_assets.clips.loudness import Loudness, read_loudness
 from clipfarm_assets.clips.model import GRADES, LENGTHS, BatchConfig, LengthPreset, Part, Timeframe
 from clipfarm_assets.clips.scoring import BatchReport, VideoInputs, local_candidates, score_batch
+from clipfarm_assets.clips.timeline import Timeline
 from clipfarm_assets.clips.windows import FEWEST
 from clipfarm_assets.database.clip_tables import Clip, ClipLlmContext
 from clipfarm_assets.database.connect import Database
 from clipfarm_assets.llm.client import Llm, open_llm
+from clipfarm_assets.media.audio import write_wav
 from clipfarm_assets.media.cues import Cue
 from clipfarm_assets.settings import Settings
-from clipfarm_assets_tests.clips.videos import inputs, sample, sample_names
+from clipfarm_assets_tests.clips.videos import SAMPLES, inputs, sample, sample_names
 from clipfarm_assets_tests.llm_server import LlmServer, Turn, serving
+from clipfarm_assets_tests.tasks.labelled_set import packaged_encoder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GRADES_TOLD = {"hook": "A+", "flow": "B", "value": "A", "trend": "C"}
@@ -40,8 +48,8 @@ def llm(server: LlmServer) -> Llm:
     return model(server)
 
 
-def model(server: LlmServer, name: str = "tiny-1", retries: int = 0) -> Llm:
-    settings = Settings(_env_file=None, llm_model=name, llm_timeout_sec=0.5, llm_retries=retries).model_copy(
+def model(server: LlmServer, name: str = "tiny-1", retries: int = 0, timeout_sec: float = 0.5) -> Llm:
+    settings = Settings(_env_file=None, llm_model=name, llm_timeout_sec=timeout_sec, llm_retries=retries).model_copy(
         update={"openai_api_key": SecretStr("sk-secret"), "openai_base_url": server.url}
     )
     opened = open_llm(settings)
@@ -96,6 +104,32 @@ def test_every_sample_that_holds_five_clips_gets_five_or_more_and_all_keep_the_c
         for grade in (clip.grade_hook, clip.grade_flow, clip.grade_value, clip.grade_trend):
             assert grade is None or grade in GRADES
         assert clip.language == of.language and clip.status == "candidate"
+
+
+def test_the_talk_with_its_sound_and_the_packaged_model_is_cut_at_its_sentences(
+    quick_database: Database, tmp_path: Path
+) -> None:
+    write_wav(SAMPLES / "talk-checklists.mp4", tmp_path / "a.wav")
+    of = replace(sample("talk-checklists"), loudness=read_loudness(tmp_path / "a.wav"), encode=packaged_encoder())
+    _, clips = scored(quick_database, of)
+    sentences = Timeline.of(of.cues, of.duration_sec).sentences
+    assert len(clips) >= FEWEST
+    for edge in (edge for clip in clips for edge in (clip.start_time_sec, clip.end_time_sec)):
+        assert not [each for each in sentences if each.start_ms < edge * 1000 < each.end_ms]
+    said = " ".join(cue.text for cue in of.cues)
+    for clip in clips:
+        assert clip.viral_score is not None and clip.score_parts["missing"].keys() == {"local.trend", "llm"}
+        for part in ("hook", "flow", "value"):
+            evidence = clip.score_parts["local"]["parts"][part]["evidence"]
+            placed = [each for each in evidence if each["at_sec"] is not None]
+            assert placed and all(clip.start_time_sec <= each["at_sec"] <= clip.end_time_sec for each in placed)
+            assert all(word in said for each in placed for word in (each["quote"] or "").split())
+
+
+def test_no_column_of_a_score_has_a_default() -> None:
+    for name in ("viral_score", "grade_hook", "grade_flow", "grade_value", "grade_trend", "score_parts"):
+        column = Clip.__table__.columns[name]
+        assert column.default is None and column.server_default is None
 
 
 def test_nothing_is_made_up_where_nothing_is_known(quick_database: Database) -> None:
@@ -160,7 +194,42 @@ def test_a_batch_that_somebody_has_is_left_alone(quick_database: Database) -> No
     assert score_batch(quick_database, "b1", "w", inputs(), None, lambda: NOW) is None
 
 
-def test_a_worker_that_dies_between_leaves_the_batch_to_the_next_and_no_answer_is_bought_twice(
+WORKER = """
+import sys
+from datetime import UTC, datetime
+from clipfarm_assets.clips.scoring import score_batch
+from clipfarm_assets.database.connect import open_database
+from clipfarm_assets_tests.clips.test_scoring import NOW, model
+from clipfarm_assets_tests.clips.videos import inputs
+from clipfarm_assets_tests.llm_server import LlmServer
+llm = model(LlmServer(sys.argv[2]), timeout_sec=60)
+score_batch(open_database(sys.argv[1]), "b1", "killed", inputs(), llm, lambda: NOW)
+"""
+
+
+def test_a_worker_that_is_killed_while_it_scores_leaves_the_batch_to_the_next_tick(
+    database: Database, server: LlmServer, llm: Llm
+) -> None:
+    """``kill -9`` while the model thinks; on SQLite and PostgreSQL."""
+    server.say = lambda request: Turn({"clips": []}, wait_sec=30)
+    book.create_batch(database, "v1", BatchConfig(), NOW, batch_id="b1")
+    url = database.engine.url.render_as_string(hide_password=False)
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, url, server.url])
+    try:
+        while not server.requests and worker.poll() is None:
+            time.sleep(0.05)
+    finally:
+        worker.kill()
+    assert worker.wait() == -9 and server.requests
+    assert book.get_batch(database, "b1").owner == "killed" and book.list_clips(database, "b1") == []
+    later = NOW + book.LEASE + timedelta(seconds=1)
+    assert [batch.id for batch in book.due_batches(database, later)] == ["b1"]
+    server.say = lambda request: Turn({"clips": []})
+    report = score_batch(database, "b1", "next", inputs(), llm, lambda: later)
+    assert report is not None and report.status == "ready" and len(book.list_clips(database, "b1")) >= FEWEST
+
+
+def test_an_answer_that_was_bought_before_a_death_is_not_bought_again(
     quick_database: Database, server: LlmServer, llm: Llm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.say = lambda request: Turn({"clips": []})

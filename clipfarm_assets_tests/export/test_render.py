@@ -265,7 +265,7 @@ def test_letters_that_no_font_has_are_named_and_signs_are_left_out(made: Made, t
     assert not (tmp_path / "clip.mp4.partial").exists()
 
 
-@pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
+@pytest.mark.parametrize("transfer", [16, pytest.param(18, marks=pytest.mark.slow)], ids=["PQ", "HLG"])
 def test_hdr_becomes_ordinary_colours_in_eight_bits(tmp_path: Path, transfer: int) -> None:
     path = tmp_path / "hdr.mp4"
     with av.open(str(path), "w") as out:

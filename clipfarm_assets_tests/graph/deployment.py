@@ -145,12 +145,13 @@ class Deployment:
     def workshop(self) -> Workshop:
         return Workshop(load_settings())
 
-    def run(self, *, fan_in: bool = True) -> State:
-        """Everything that is due now, as `clipfarm run` does it; on request without its end."""
+    def run(self, *, fan_in: bool = True, clusters: bool | None = None) -> State:
+        """Everything that is due now, as `clipfarm run` does it; on request without its end, or with one part of it."""
         self.write_csv()
         runner = Runner(self.definitions, self.instance, self.workshop, lambda text: None)
         if not fan_in:
             runner._is_stale = lambda: False  # type: ignore[method-assign]
+        if not (fan_in if clusters is None else clusters):
             runner._cluster = lambda: None  # type: ignore[method-assign]
         state = runner.run()
         self.reports.append(runner.report)

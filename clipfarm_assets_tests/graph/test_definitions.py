@@ -12,11 +12,12 @@ from clipfarm_assets.settings import Settings
 ASSETS = {
     "video_metadata", "raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding",
     "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments", "segment_embedding",
-    "imported_segments", "clusters", "tasks",
+    "imported_segments", "clusters", "tasks", "scored_clips", "clip_thumbnails", "clip_batches", "clip_exports",
+    "score_calibration",
 }  # fmt: skip
 TABLES = {
     "video_metadata", "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments",
-    "imported_segments", "clusters", "tasks",
+    "imported_segments", "clusters", "tasks", "scored_clips", "clip_batches",
 }  # fmt: skip
 
 

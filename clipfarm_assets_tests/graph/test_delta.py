@@ -24,26 +24,30 @@ BY_FIELD = {
     "url_fingerprint": {"raw_video"},
     "transcript_path": {"raw_text"},
     "transcript_fingerprint": {"raw_text"},
-    "language": {"raw_text"},
-    "title": {"text_embedding", "segments"},
-    "description": {"text_embedding"},
+    "language": {"raw_text", "scored_clips"},
+    "title": {"text_embedding", "segments", "scored_clips"},
+    "description": {"text_embedding", "scored_clips"},
     "query": {"text_embedding"},
     "team": {"segments"},
     "user_id": {"segments"},
-    "published_at": {"segments"},
+    "published_at": {"segments", "scored_clips"},
+    "video_type": {"scored_clips"},
     "first_captured_at": {"segments"},
 }
+CLIPS = ("scored_clips", "clip_thumbnails")
 # What is made again where a stage and everything after it gives other bytes.
 WITH_ALL_AFTER = {
     "raw_video": set(NAMES),
-    "raw_audio": {"raw_audio", "audio_embedding", "scene_segments", "segments", "segment_embedding"},
-    "raw_text": {"raw_text", "text_embedding", "segments", "segment_embedding"},
+    "raw_audio": {"raw_audio", "audio_embedding", "scene_segments", "segments", "segment_embedding", *CLIPS},
+    "raw_text": {"raw_text", "text_embedding", "segments", "segment_embedding", *CLIPS},
     "video_embedding": {"video_embedding"},
     "audio_embedding": {"audio_embedding"},
     "text_embedding": {"text_embedding"},
-    "scene_segments": {"scene_segments", "segments", "segment_embedding"},
+    "scene_segments": {"scene_segments", "segments", "segment_embedding", *CLIPS},
     "segments": {"segments", "segment_embedding"},
     "segment_embedding": {"segment_embedding"},
+    "scored_clips": set(CLIPS),
+    "clip_thumbnails": {"clip_thumbnails"},
 }
 AFTER_RAW_AUDIO = tuple(name for name in NAMES if name in WITH_ALL_AFTER["raw_audio"])
 OTHER_FIELDS = sorted({f.name for f in fields(Video)} - set(BY_FIELD) - {"video_id", "removed", "presence"})
@@ -173,6 +177,7 @@ STATUSES_AND_LATER: Mapping[Status, tuple[bool, str]] = {  # of raw_audio: due a
     Status.NO_AUDIO_TRACK: (False, "success"),
     Status.EMPTY_TRANSCRIPT: (False, "success"),
     Status.NOT_DESCRIBED: (False, "success"),
+    Status.TURNED_OFF: (False, "success"),
     Status.FAIL: (False, "upstream_failed"),
     Status.FAIL_EXHAUSTED: (False, "upstream_failed"),
     Status.MISSING_RAW_OBJECT: (False, "upstream_failed"),

@@ -18,7 +18,8 @@ WORDLESS = {"raw_text": "empty_transcript", "text_embedding": "empty_transcript"
 
 SOUND = expect(**WORDLESS)
 SILENT = expect(**MUTE, **WORDLESS)
-SOUND_LOST = expect(raw_audio="unsupported_media", audio_embedding="upstream_failed", **WORDLESS)
+AFTER_SOUND = ("audio_embedding", "scene_segments", "segments", "segment_embedding")
+SOUND_LOST = expect(raw_audio="unsupported_media", **dict.fromkeys(AFTER_SOUND, "upstream_failed"), **WORDLESS)
 
 # Kinds that are not SILENT.
 EXPECTED: dict[str, Statuses] = {

@@ -15,7 +15,9 @@ from clipfarm_assets_tests.graph.deployment import Deployment, expect
 
 NAMES = tuple(stage.name for stage in STAGES)
 AFTER_RAW_VIDEO = dict.fromkeys(NAMES[1:], "upstream_failed")
-AFTER_RAW_TEXT = dict.fromkeys(("text_embedding", "segments", "segment_embedding"), "upstream_failed")
+AFTER_RAW_TEXT = dict.fromkeys(
+    ("text_embedding", "segments", "segment_embedding", "scored_clips", "clip_thumbnails"), "upstream_failed"
+)
 
 EXPECTED = {
     "good": expect(),

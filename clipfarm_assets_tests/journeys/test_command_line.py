@@ -12,7 +12,10 @@ from clipfarm_assets_tests.journeys.conftest import run_clipfarm
 from clipfarm_assets_tests.journeys.deployment import Deployment, Finished, counts, ledger_statuses, materializations
 
 Clipfarm = Callable[..., Finished]
-STAGES = ("raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding")
+STAGES = (
+    *("raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding"),
+    *("scene_segments", "segments", "segment_embedding"),
+)
 
 
 def _of_csv(text: str) -> list[dict[str, str]]:

@@ -12,12 +12,13 @@ from sqlalchemy import event, select
 
 from clipfarm_assets.database.connect import Database, open_database
 from clipfarm_assets.database.migrate import migrate
-from clipfarm_assets.database.tables import PooledSegment, Task, VideoSegmentClusteringState
+from clipfarm_assets.database.tables import PooledSegment, Task, TaskSegmentLink, VideoSegmentClusteringState
 from clipfarm_assets.errors import DatabaseChanged, DimensionMismatch, TaskError
 from clipfarm_assets.segments.model import Failure
 from clipfarm_assets.tasks.actions import act, merge
 from clipfarm_assets.tasks.book import forget_source
 from clipfarm_assets.tasks.run import Described, Source, cluster_team
+from clipfarm_assets.tasks.upkeep import consolidate_team
 from clipfarm_assets_tests.tasks.team import NOW, PARAMETERS, Team, described_anew, everything, segment, vector
 
 
@@ -274,3 +275,86 @@ def test_a_crash_at_any_statement_then_another_run_gives_the_undisturbed_state(t
         team.run()
         assert everything(team.database) == undisturbed
         team.database.close()
+
+
+def test_another_model_for_all_keeps_the_tasks_and_what_people_decided(team: Team) -> None:
+    team.bring([*groups(0, 1), segment(5, 0)])
+    team.run()
+    ignored = team.task_of("v1-0").id
+    act(team.database, ignored, "ignore", NOW)
+    before = team.places()
+    with pytest.raises(DimensionMismatch):
+        run_by("model-2", team, {"x": [segment(0, 9)]})
+    run_by("model-2", team, {name: segments for name, (_, segments, _) in team.sources.items()})
+    assert team.places() == before
+    assert team.task_of("v1-0").status == "ignored"
+    with team.database.read() as session:
+        assert {len(task.centroid) for task in session.scalars(select(Task))} == {40}
+    run_by("model-2", team, {"new": [segment(1, 9)]})
+    assert team.places()["v1-9"] == ignored
+
+
+def run_by(model: str, team: Team, sources: dict[str, list[Any]]) -> None:
+    """Sources whose vectors are of another model, in more dimensions and turned."""
+    turn = np.linalg.qr(np.random.default_rng(7).normal(size=(40, 24)))[0].T
+    place = {
+        each.segment_id: [int(part) for part in each.video_id[1:].split("-")] for s in sources.values() for each in s
+    }
+
+    def read(source: Source) -> Described:
+        segments = sources[source.name]
+        return Described(segments, np.array([vector(*place[each.segment_id]) @ turn for each in segments]), model)
+
+    cluster_team(team.database, "default", [Source(name, model) for name in sources], read, PARAMETERS, NOW)
+
+
+def test_a_segment_that_moves_from_one_source_to_another_in_one_run_is_not_lost(team: Team) -> None:
+    segments = groups(0)
+
+    def run(**sources: list[Any]) -> None:
+        def read(source: Source) -> Described:
+            theirs = sources[source.name]
+            vectors = [vector(0, int(each.video_id[-1])) for each in theirs]
+            return Described(theirs, np.array(vectors).reshape(len(theirs), 24), "model-1")
+
+        given = [Source(name, repr(theirs)) for name, theirs in sources.items()]
+        cluster_team(team.database, "default", given, read, PARAMETERS, NOW)
+
+    run(a=segments)
+    before = team.places()
+    run(a=segments[:2], b=segments[1:])
+    assert team.places() == before
+    run(a=[], b=segments)
+    assert team.places() == before
+
+
+def test_consolidation_merges_near_duplicates_into_the_older_one_and_then_finds_nothing(team: Team) -> None:
+    """Two Tasks that a person kept apart by resolving one, until it was opened again."""
+    team.bring(groups(0))
+    team.run()
+    older = team.task_of("v0-0").id
+    act(team.database, older, "resolve", NOW)
+    team.bring(groups(0, start=4))
+    team.run()
+    younger = team.task_of("v0-4").id
+    assert younger != older
+    assert consolidate_team(team.database, "default", PARAMETERS, NOW) == ()
+    act(team.database, older, "reopen", NOW)
+    first, second = sorted((older, younger), key=lambda task_id: team_first_seen(team, task_id))
+    (merged,) = consolidate_team(team.database, "default", PARAMETERS, NOW)
+    assert (merged.merged, merged.survivor) == (second, first)
+    assert set(team.places().values()) == {first}
+    with team.database.read() as session:
+        kept, gone = session.get_one(Task, first), session.get_one(Task, second)
+        assert (kept.segment_count, gone.status, gone.merged_into) == (8, "merged", first)
+    before = everything(team.database)
+    assert consolidate_team(team.database, "default", PARAMETERS, NOW) == ()
+    assert everything(team.database) == before
+
+
+def team_first_seen(team: Team, task_id: str) -> tuple[Any, str]:
+    """What decides who is older, as the links have it."""
+    with team.database.read() as session:
+        links = session.scalars(select(TaskSegmentLink)).all()
+    times = [link.recorded_at for link in links if link.task_id == task_id]
+    return min(times, default=NOW), task_id

@@ -11,7 +11,10 @@ from pathlib import Path
 Pair = tuple[str, str]  # video and stage
 Stamp = tuple[object, ...]  # changes when an object is written again
 
-STAGES = ("raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding")
+STAGES = (
+    *("raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding"),
+    *("scene_segments", "segments", "segment_embedding"),
+)
 FAN_IN = ("embedding_manifest", "fused_manifest", "ledger")
 _IDENTITY = ".identity.json"
 _FINISHED = ("SUCCESS", "FAILURE", "CANCELED")

@@ -1,0 +1,1 @@
+"""Speech to a transcript with times, where a video brings none."""

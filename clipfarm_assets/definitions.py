@@ -18,7 +18,7 @@ from clipfarm_assets.graph.metadata import video_metadata
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.raw import raw_audio, raw_text, raw_video
 from clipfarm_assets.graph.removal import forget_videos
-from clipfarm_assets.graph.search_index import search_documents, search_index
+from clipfarm_assets.graph.search_index import backfill_embeddings, missing_embeddings, search_documents, search_index
 from clipfarm_assets.graph.segments import scene_segments, segment_embedding, segments
 from clipfarm_assets.graph.sensors import SENSORS
 from clipfarm_assets.graph.stages import with_configured_models
@@ -43,9 +43,9 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.map_asset_specs(with_configured_models(settings), ASSETS),
         asset_checks=CHECKS,
-        jobs=[*JOBS, forget_videos],
+        jobs=[*JOBS, forget_videos, backfill_embeddings],
         sensors=[*SENSORS, *CADENCE, *CLIP_SENSORS],
-        schedules=[clustering_schedule(settings)],
+        schedules=[clustering_schedule(settings), missing_embeddings],
         resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk(force=False)},
         executor=EXECUTORS[settings.executor],
     )

@@ -9,7 +9,7 @@ from clipfarm_assets.text_provider.interface import TextFailure
 
 
 class Meaning(NamedTuple):
-    """The vector of a query's text, or ``why`` there is none, for whoever asked. ``cached``: nobody was asked for it."""
+    """The vector of a query's text, or ``why`` there is none, in words. ``cached``: nobody was asked for it."""
 
     vector: Vector | None
     why: str | None = None

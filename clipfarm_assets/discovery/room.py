@@ -85,11 +85,11 @@ class Discovery:
         found = [videos[video_id] for video_id in ids["video"] if video_id in videos]
         return {document.key: document for document in (*found, *clips)}
 
-    def refresh(self, keys: Collection[str]) -> Refreshed:
+    def refresh(self, keys: Collection[str], *, ask: bool = True) -> Refreshed:
         """Brings just these items of the index up to date: text at once, the vector with it where one can be had.
 
         A provider that is out of reach costs the vector, not the text; the next run makes it. Without an index there
-        is nothing to do: the run that builds it takes everything.
+        is nothing to do: the run that builds it takes everything. Without ``ask`` only vectors of the store are used.
         """
         try:
             pointer = self.index.pointer(fresh=True)
@@ -97,7 +97,7 @@ class Discovery:
             return Refreshed()
         found = self.documents(keys)
         documents = list(found.values())
-        vectors, without = self._vectors(documents)
+        vectors, without = self._vectors(documents, ask)
         for document, each in zip(documents, vectors, strict=True):
             if each.failure is not None:
                 without[document.key] = each.failure.what
@@ -138,8 +138,10 @@ class Discovery:
         for kind, item_id in items:
             self.vectors.forget(kind, item_id, cache)
 
-    def _vectors(self, documents: Sequence[Document]) -> tuple[list[Embedded], dict[str, str]]:
+    def _vectors(self, documents: Sequence[Document], ask: bool) -> tuple[list[Embedded], dict[str, str]]:
         try:
+            if not ask:
+                return [each or Embedded(None) for each in self.vectors.stored(documents)], {}
             return self.vectors.current(documents), {}
         except (ProviderError, ModelError) as error:
             return [Embedded(None)] * len(documents), {document.key: error.what for document in documents}

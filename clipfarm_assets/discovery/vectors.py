@@ -104,7 +104,7 @@ class DiscoveryVectors:
         outcomes = embed(embedder, [discovery_text(document) for document in documents])
         pairs = list(zip(documents, outcomes, strict=True))
         with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(lambda pair: self._keep(*pair, embedder), pairs))
+            return list(pool.map(lambda pair: self._keep(pair[0], pair[1], embedder), pairs))
 
     def _keep(self, document: Document, outcome: Outcome, embedder: Embedder) -> Embedded:
         if isinstance(outcome, TextFailure):

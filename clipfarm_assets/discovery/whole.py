@@ -87,12 +87,13 @@ class Synced:
     waiting: int = 0
 
 
-def gather(room: Discovery, videos: Iterable[Video], versions: Mapping[str, str]) -> Gathered:
+def gather(room: Discovery, videos: Iterable[Video], versions: Mapping[str, str], *, embed: bool = True) -> Gathered:
     """Every document there is, with the state of its vector; missing vectors are made and stored.
 
     Args:
         videos: the rows that are not removed.
         versions: data version of what enrichment made of each video.
+        embed: False leaves missing vectors to others.
 
     Raises:
         ProviderError, ModelError: vectors cannot be made at all; nothing was written.
@@ -114,7 +115,7 @@ def gather(room: Discovery, videos: Iterable[Video], versions: Mapping[str, str]
         if old is not None and old.fingerprint == mark and old.model == model and old.embedded_at is not None:
             row = replace(row, model=model, embedded_at=old.embedded_at)
         rows.append(row)
-    gathered.rows = list(_embedded(room, rows, gathered))
+    gathered.rows = list(_embedded(room, rows, gathered)) if embed else rows
     return gathered
 
 

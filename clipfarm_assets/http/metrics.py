@@ -32,15 +32,27 @@ class Metrics:
             buckets=_QUERY_SECONDS,
             registry=on,
         )
-        self.empty = Counter("clipfarm_search_zero_results_total", "Queries without a result, by kind.", ["kind"], registry=on)
+        self.empty = Counter(
+            "clipfarm_search_zero_results_total", "Queries without a result, by kind.", ["kind"], registry=on
+        )
         self.degraded = Counter(
-            "clipfarm_search_without_meaning_total", "Queries by words alone, since no vector could be had.", registry=on
+            "clipfarm_search_without_meaning_total",
+            "Queries by words alone, since no vector could be had.",
+            registry=on,
         )
         self.documents = Gauge("clipfarm_search_index_documents", "Items in the index.", registry=on)
-        self.with_vector = Gauge("clipfarm_search_index_documents_with_vector", "Items of it with a vector.", registry=on)
-        self.unindexed = Gauge("clipfarm_search_index_unindexed_rows", "Rows that the next optimize takes in.", registry=on)
-        self.backlog = Gauge("clipfarm_embedding_backlog", "Items of the index without a discovery vector.", registry=on)
-        self.coverage = Gauge("clipfarm_embedding_coverage_ratio", "Share of items with a vector.", ["modality"], registry=on)
+        self.with_vector = Gauge(
+            "clipfarm_search_index_documents_with_vector", "Items of it with a vector.", registry=on
+        )
+        self.unindexed = Gauge(
+            "clipfarm_search_index_unindexed_rows", "Rows that the next optimize takes in.", registry=on
+        )
+        self.backlog = Gauge(
+            "clipfarm_embedding_backlog", "Items of the index without a discovery vector.", registry=on
+        )
+        self.coverage = Gauge(
+            "clipfarm_embedding_coverage_ratio", "Share of items with a vector.", ["modality"], registry=on
+        )
         self.cache = Counter(
             "clipfarm_embedding_cache_requests_total", "Queries looked up in the cache.", ["result"], registry=on
         )

@@ -28,8 +28,8 @@ _HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embe
 
 Start with `clipfarm run`: it takes every video that is new, changed or to be tried again through the whole graph, and
 says what it made, what failed and why. `clipfarm ledger` shows where every video stands, `clipfarm tasks` what keeps
-happening in them, `clipfarm clips` what is worth cutting out of them, `clipfarm search` finds them. `clipfarm dev` opens the Dagster UI with the
-sensors on, which do the same by themselves.
+happening in them, `clipfarm clips` what is worth cutting out of them; `clipfarm search` finds both. `clipfarm dev`
+opens the Dagster UI with the sensors on, which do the same by themselves.
 """
 
 _STOPPED = 130  # what Typer makes of a KeyboardInterrupt

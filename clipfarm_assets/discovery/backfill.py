@@ -1,4 +1,4 @@
-"""Vectors that are missing, made many at a time, the newest items first; what is made is kept whenever it is stopped."""
+"""Vectors that are missing, made many at a time, the newest items first; what is made is kept when it is stopped."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

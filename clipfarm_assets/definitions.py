@@ -8,6 +8,7 @@ from clipfarm_assets.graph.checks import CHECKS
 from clipfarm_assets.graph.clip_calibration import score_calibration
 from clipfarm_assets.graph.clip_sensor import CLIP_SENSORS
 from clipfarm_assets.graph.clips import clip_batches, clip_exports, clip_thumbnails, scored_clips
+from clipfarm_assets.graph.discovery import discovery_embedding, enriched_metadata
 from clipfarm_assets.graph.embeddings import audio_embedding, text_embedding, video_embedding
 from clipfarm_assets.graph.fusion import embedding_manifest, fused_manifest
 from clipfarm_assets.graph.imports import imported_segments
@@ -17,6 +18,7 @@ from clipfarm_assets.graph.metadata import video_metadata
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.raw import raw_audio, raw_text, raw_video
 from clipfarm_assets.graph.removal import forget_videos
+from clipfarm_assets.graph.search_index import backfill_embeddings, missing_embeddings, search_documents, search_index
 from clipfarm_assets.graph.segments import scene_segments, segment_embedding, segments
 from clipfarm_assets.graph.sensors import SENSORS
 from clipfarm_assets.graph.stages import with_configured_models
@@ -31,6 +33,7 @@ ASSETS = (
     *(scene_segments, segments, segment_embedding, imported_segments),
     *(clusters, tasks),
     *(scored_clips, clip_thumbnails, clip_batches, clip_exports, score_calibration),
+    *(enriched_metadata, discovery_embedding, search_documents, search_index),
 )
 EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
 
@@ -40,9 +43,9 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.map_asset_specs(with_configured_models(settings), ASSETS),
         asset_checks=CHECKS,
-        jobs=[*JOBS, forget_videos],
+        jobs=[*JOBS, forget_videos, backfill_embeddings],
         sensors=[*SENSORS, *CADENCE, *CLIP_SENSORS],
-        schedules=[clustering_schedule(settings)],
+        schedules=[clustering_schedule(settings), missing_embeddings],
         resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk(force=False)},
         executor=EXECUTORS[settings.executor],
     )

@@ -153,18 +153,47 @@ class Settings(BaseSettings):
         "severity", description="How users, impact and recency become a Task's priority."
     )
 
-    # Read by the stages to come: the discovery vectors of the search.
     embedding_enabled: bool = Field(
-        False, validation_alias="EMBEDDING_ENABLED", description="False: no text is sent to an API (to come)."
-    )
+        False, validation_alias="EMBEDDING_ENABLED",
+        description="Whether the texts of discovery vectors may be sent to an API; a local model asks nobody.",
+    )  # fmt: skip
     embedding_provider: Literal["sentence-transformers", "openai"] = Field(
-        "sentence-transformers", validation_alias="EMBEDDING_PROVIDER", description="Of discovery vectors (to come)."
+        "sentence-transformers", validation_alias="EMBEDDING_PROVIDER", description="What makes discovery vectors."
     )
     embedding_model: str = Field(
-        "all-MiniLM-L6-v2", validation_alias="EMBEDDING_MODEL", description="Of discovery vectors (to come)."
+        "all-MiniLM-L6-v2", validation_alias="EMBEDDING_MODEL", description="The model of discovery vectors, by name."
     )
+    embedding_dimensions: int = Field(
+        768, ge=1, le=8192, validation_alias="EMBEDDING_DIMENSIONS",
+        description="Length that an API is asked for; a local model has its own.",
+    )  # fmt: skip
     embedding_requests_per_minute: int = Field(
-        500, ge=1, validation_alias="EMBEDDING_REQUESTS_PER_MINUTE", description="Limit of the API (to come)."
+        500, ge=1, validation_alias="EMBEDDING_REQUESTS_PER_MINUTE",
+        description="Requests that the embedding API allows, for all processes of this machine together.",
+    )  # fmt: skip
+    embedding_price_usd: float | None = Field(
+        None, ge=0, validation_alias="EMBEDDING_PRICE_USD",
+        description="Price of a million tokens; without it a dry run names no cost.",
+    )  # fmt: skip
+    embedding_folder: Path = Field(
+        Path("data/text_vectors"), validation_alias="EMBEDDING_FOLDER",
+        description="Local folder of the cache of vectors, and of what keeps processes below an API's limit.",
+    )  # fmt: skip
+    twitch_client_id: str | None = Field(
+        None,
+        validation_alias="TWITCH_CLIENT_ID",
+        description="Of a Twitch application; with its secret it fills games.",
+    )
+    twitch_client_secret: SecretStr | None = Field(
+        None, validation_alias="TWITCH_CLIENT_SECRET", description="Of the same application."
+    )
+    twitch_api_url: str = Field(
+        "https://api.twitch.tv/helix", validation_alias="TWITCH_API_URL", description="Address of the Helix API."
+    )
+    twitch_token_url: str = Field(
+        "https://id.twitch.tv/oauth2/token",
+        validation_alias="TWITCH_TOKEN_URL",
+        description="Where its token is given.",
     )
 
     @field_validator("fusion_strategies", "http_origins", "video_segment_clustering_enabled", mode="before")

@@ -30,6 +30,7 @@ class Status(StrEnum):
     NO_AUDIO_TRACK = "no_audio_track"
     EMPTY_TRANSCRIPT = "empty_transcript"
     NOT_DESCRIBED = "not_described"
+    NOT_ENRICHED = "not_enriched"
     TURNED_OFF = "turned_off"
     SOURCE_REMOVED = "source_removed"
     SOURCE_PRIVATE = "source_private"
@@ -71,6 +72,7 @@ _MEANINGS = {
     Status.NOT_DESCRIBED: Meaning(
         "Materialized", False, False, "described by its transcript, since the language model is out of reach"
     ),
+    Status.NOT_ENRICHED: Meaning("Materialized", False, False, "as the row says it, since Twitch is out of reach"),
     Status.TURNED_OFF: Meaning("Materialized", True, False, "not made, since a setting says so"),
     Status.SOURCE_REMOVED: Meaning("Failed", True, True, "gone at the source"),
     Status.SOURCE_PRIVATE: Meaning("Failed", True, True, "the source wants a login"),

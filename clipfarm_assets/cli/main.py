@@ -15,9 +15,11 @@ from rich.markup import escape
 
 from clipfarm_assets.cli import home
 from clipfarm_assets.cli.clips import clips
+from clipfarm_assets.cli.embeddings import embeddings
 from clipfarm_assets.cli.ledger import ledger
 from clipfarm_assets.cli.models import models
 from clipfarm_assets.cli.run import run
+from clipfarm_assets.cli.search import search
 from clipfarm_assets.cli.serve import serve
 from clipfarm_assets.cli.tasks import tasks
 from clipfarm_assets.errors import ClipfarmError, ConfigurationError
@@ -26,8 +28,8 @@ _HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embe
 
 Start with `clipfarm run`: it takes every video that is new, changed or to be tried again through the whole graph, and
 says what it made, what failed and why. `clipfarm ledger` shows where every video stands, `clipfarm tasks` what keeps
-happening in them, `clipfarm clips` what is worth cutting out of them. `clipfarm dev` opens the Dagster UI with the
-sensors on, which do the same by themselves.
+happening in them, `clipfarm clips` what is worth cutting out of them; `clipfarm search` finds both. `clipfarm dev`
+opens the Dagster UI with the sensors on, which do the same by themselves.
 """
 
 _STOPPED = 130  # what Typer makes of a KeyboardInterrupt
@@ -40,6 +42,8 @@ cli.command()(serve)
 cli.add_typer(models, name="models")
 cli.add_typer(tasks, name="tasks")
 cli.add_typer(clips, name="clips")
+cli.add_typer(search, name="search")
+cli.add_typer(embeddings, name="embeddings")
 
 
 @cli.command()

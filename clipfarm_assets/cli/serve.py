@@ -1,10 +1,15 @@
 """`clipfarm serve`: the HTTP API."""
 
-from typing import Annotated
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipfarm_assets.cli import home
+
+if TYPE_CHECKING:
+    from clipfarm_assets.discovery.room import Discovery
 
 
 def serve(
@@ -19,13 +24,13 @@ def serve(
     """
     import uvicorn
 
-    from clipfarm_assets.database.connect import open_database
-    from clipfarm_assets.database.migrate import migrate
     from clipfarm_assets.errors import ConfigurationError
     from clipfarm_assets.graph.launch import Launcher
     from clipfarm_assets.graph.platform import Workshop
     from clipfarm_assets.http.app import Backend, create_app
     from clipfarm_assets.http.clips import clips
+    from clipfarm_assets.http.metrics import measure, metrics
+    from clipfarm_assets.http.search import discovery
     from clipfarm_assets.metadata.rows import Video
     from clipfarm_assets.settings import load_settings
 
@@ -36,15 +41,25 @@ def serve(
             f"Whoever reaches {host} could change clips.", hint="Set CLIPFARM_HTTP_TOKEN, or serve this machine only."
         )
     workshop = Workshop(settings)
-    database = open_database(settings.db)
-    migrate(database)
 
     def video(video_id: str) -> Video | None:
         found = workshop.videos([video_id]).get(video_id) if workshop.videos_etag() else None
         return None if found is None or found.removed else found
 
-    backend = Backend(settings, workshop.store, database, video, Launcher(settings.dagster_url).launch)
-    uvicorn.run(create_app(backend, clips), host=host, port=port, log_level="info")
+    room = workshop.discovery
+    backend = Backend(settings, workshop.store, workshop.database, video, Launcher(settings.dagster_url).launch, room)
+    app = create_app(backend, clips, discovery, metrics)
+    measure(app)
+    threading.Thread(target=_warm, args=[room], daemon=True, name="warm").start()
+    uvicorn.run(app, host=host, port=port, log_level="info")
+
+
+def _warm(room: "Discovery") -> None:
+    """Loads what the first query would wait for; what is wrong with it the first query says."""
+    from clipfarm_assets.errors import ClipfarmError
+
+    with suppress(ClipfarmError):
+        room.embedder()
 
 
 _OWN = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -173,6 +173,12 @@ def tombstones(session: Session) -> dict[tuple[str, str], datetime]:
     return {(row.kind, row.item_id): row.deleted_at for row in session.scalars(select(Tombstone))}
 
 
+def deleted_by_people(session: Session, kind: str) -> set[str]:
+    """Ids of the items that were deleted by hand: they stay away, whatever the metadata says."""
+    query = select(Tombstone.item_id).where(Tombstone.kind == kind, Tombstone.why == "http")
+    return set(session.scalars(query))
+
+
 class StoredPopularity:
     """The counts as ``search.query`` asks for them, each time anew."""
 

@@ -13,6 +13,7 @@ from clipfarm_assets.clips.scoring import score_batch
 from clipfarm_assets.clips.views import BATCHES_SCHEMA, CLIPS_SCHEMA, batches_parquet, batches_table, clips_parquet
 from clipfarm_assets.clips.work import note_run
 from clipfarm_assets.database.clip_tables import ClipBatch
+from clipfarm_assets.discovery.whole import sync_clips
 from clipfarm_assets.errors import ClipError, ClipfarmError, ClipMissing, DatabaseChanged, VideoError
 from clipfarm_assets.graph.chunk import emit_own_events, run_chunk
 from clipfarm_assets.graph.clip_trend import Trends
@@ -112,6 +113,8 @@ def clip_batches(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     except ClipfarmError as error:
         mark_stalled(context, error)
         raise
+    found = {clip.id for batch_id in done.made for clip in list_clips(workshop.database, batch_id)}
+    indexed = sync_clips(workshop.discovery, found)
     table = batches_table(workshop.database)
     workshop.store.put(BATCHES_KEY, batches_parquet(table))
     return dg.MaterializeResult(
@@ -119,6 +122,7 @@ def clip_batches(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
             "dagster/row_count": table.num_rows,
             "batches": dg.MetadataValue.md(_done_table("batch", done)),
             "without_thumbnails": dg.MetadataValue.json(lost),
+            "indexed": indexed.indexed,
             "parquet": dg.MetadataValue.path(workshop.store.location(BATCHES_KEY)),
         }
     )

@@ -14,7 +14,7 @@ from clipfarm_assets.graph.teams import teams
 
 # A retried run would do a whole chunk again from outside; the delta rule does it from inside, a video at a time.
 TAGS = {"dagster/max_retries": "0"}
-FAN_IN = ("embedding_manifest", "fused_manifest", "ledger")
+FAN_IN = ("embedding_manifest", "fused_manifest", "ledger", "search_documents", "search_index")
 
 read_metadata_job = dg.define_asset_job(
     "read_metadata", dg.AssetSelection.assets("video_metadata"), tags=TAGS, description="Parses the metadata CSV."
@@ -23,10 +23,13 @@ process_videos = dg.define_asset_job(
     "process_videos",
     dg.AssetSelection.assets(*(stage.name for stage in STAGES)),
     tags=TAGS,
-    description="Takes a chunk of videos through raw artifacts, embeddings and segments.",
+    description="Takes a chunk of videos through raw artifacts, embeddings, segments and clips.",
 )
 fan_in = dg.define_asset_job(
-    "fan_in", dg.AssetSelection.assets(*FAN_IN), tags=TAGS, description="Manifests, fused vectors and the ledger."
+    "fan_in",
+    dg.AssetSelection.assets(*FAN_IN),
+    tags=TAGS,
+    description="Manifests, fused vectors, the ledger and the search index.",
 )
 import_segments = dg.define_asset_job(
     "import_segments", dg.AssetSelection.assets(IMPORTED_SEGMENTS), tags=TAGS,

@@ -1,6 +1,8 @@
 """What every asset works with, opened once a process: settings, the store, the models, the metadata."""
 
 import uuid
+from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,8 +13,11 @@ from pydantic import Field
 
 from clipfarm_assets.attempts import limits_of
 from clipfarm_assets.database.connect import Database, open_database
+from clipfarm_assets.database.discovery import deleted_by_people
 from clipfarm_assets.database.migrate import migrate
+from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.embeddings.text import TextEncoder, load_text_encoder
+from clipfarm_assets.enrichment.twitch import Twitch, TwitchSettings
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.llm.client import Llm, open_llm
 from clipfarm_assets.media.download import FetchOptions
@@ -26,6 +31,7 @@ from clipfarm_assets.metadata.tables import (
     tables_from_parquet,
     tables_to_parquet,
     videos_from_table,
+    with_removed,
 )
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
 from clipfarm_assets.segments.describe import LocalFlags
@@ -34,6 +40,9 @@ from clipfarm_assets.settings import Settings, load_settings
 from clipfarm_assets.store.access import Access
 from clipfarm_assets.store.artifacts import Artifacts
 from clipfarm_assets.store.object_store import ObjectStore
+from clipfarm_assets.text_provider.cache import VectorCache
+from clipfarm_assets.text_provider.embedder import Embedder, open_cache, open_embedder, provider_settings
+from clipfarm_assets.text_provider.local import LocalProvider
 from clipfarm_assets.workers.messages import Limits
 
 _STORE_ID_KEY = "clipfarm/state/store_id.txt"
@@ -102,6 +111,39 @@ class Workshop:
         return load_text_encoder(self.models.text, self.settings, self.store)
 
     @cached_property
+    def discovery(self) -> Discovery:
+        """Search, its documents and its vectors."""
+        return Discovery(self.store, self.database, self._videos_if_any, self._open_embedder, self._text_cache)
+
+    @property
+    def twitch(self) -> Twitch | None:
+        """Twitch's API; None where no credentials are set."""
+        settings = self.settings
+        if not settings.twitch_client_id or settings.twitch_client_secret is None:
+            return None
+        return Twitch(
+            TwitchSettings(
+                settings.twitch_client_id, settings.twitch_client_secret, settings.twitch_api_url,
+                settings.twitch_token_url, folder=settings.embedding_folder,
+            )
+        )  # fmt: skip
+
+    def _open_embedder(self) -> Embedder | None:
+        """What embeds texts for discovery; None for an API that may not be asked."""
+        provider = provider_settings(self.settings)
+        if provider.provider == "openai" and not self.settings.embedding_enabled:
+            return None
+        if provider.provider == "sentence-transformers" and provider.model == self.settings.text_model:
+            return Embedder(LocalProvider(self.text_encoder), self._text_cache(), provider)
+        return open_embedder(provider, self.settings, self.store)
+
+    def _text_cache(self) -> VectorCache:
+        return open_cache(provider_settings(self.settings))
+
+    def _videos_if_any(self, video_ids: Collection[str]) -> dict[str, Video]:
+        return self.videos(list(video_ids)) if self.videos_etag() else {}
+
+    @cached_property
     def describing(self) -> Describing:
         """What describes segments: the language model where there is one, and the reader of flags."""
         local = LocalFlags(flagged_by(self.models.text), self.text_encoder.embed_sentences)
@@ -145,16 +187,19 @@ class Workshop:
             self.store.put(key, content)
 
     def metadata(self) -> MetadataTables:
-        """The tables that `video_metadata` last wrote; an error that says what to do where it has not."""
+        """The tables that `video_metadata` last wrote; an error that says what to do where it has not.
+
+        A video that a person has deleted is marked as removed in them, whatever the CSV says.
+        """
         tables = self.tables()
         if tables is None:
             raise _no_metadata()
-        return tables
+        return replace(tables, videos=with_removed(tables.videos, self._deleted()))
 
     def videos_etag(self) -> str | None:
-        """What tells the `videos` table from one written later; None where there is none."""
+        """What tells the `videos` table from one written later, deletions included; None where there is none."""
         info = self.store.head(parquet_key("videos"))
-        return f"{info.etag} {info.size} {info.modified.isoformat()}" if info else None
+        return f"{info.etag} {info.size} {info.modified.isoformat()} {len(self._deleted())}" if info else None
 
     def videos_table(self) -> pa.Table:
         """The table of the latest rows alone, read once for all who find the same one.
@@ -167,8 +212,13 @@ class Workshop:
             content = self.store.get(parquet_key("videos"))
             if content is None:
                 raise _no_metadata()
-            self._read = (etag, table_from_parquet("videos", content))
+            self._read = (etag, with_removed(table_from_parquet("videos", content), self._deleted()))
         return self._read[1]
+
+    def _deleted(self) -> set[str]:
+        """Videos that a person has deleted; a deletion is never undone, so their number says which."""
+        with self.database.read() as session:
+            return deleted_by_people(session, "video")
 
     def videos(self, video_ids: list[str]) -> dict[str, Video]:
         """The latest metadata row of each of the videos that has one."""

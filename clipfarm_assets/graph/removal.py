@@ -28,6 +28,7 @@ def forget(context: dg.OpExecutionContext, platform: Platform, chunk: Chunk) -> 
     rows = workshop.videos(chunk.videos)
     video_ids = [video_id for video_id in chunk.videos if video_id in rows and rows[video_id].removed]
     for video_id in video_ids:
+        workshop.discovery.forget_video(video_id, "metadata", datetime.now(UTC))  # first: found nowhere from now on
         forget_video(workshop.database, video_id, datetime.now(UTC))
         forget_files(workshop, video_id)  # before the rows that name them
         clips.forget_video(workshop.database, video_id)

@@ -86,7 +86,7 @@ class Runner:
                 self._execute(process_videos.name, request.run_config, request.asset_selection, request.tags)
             done.update(work)  # a video that asks for the same again has got nowhere: its pause comes first
         if self._is_stale():
-            self._say("manifests, fused vectors, ledger")
+            self._say("manifests, fused vectors, ledger, search index")
             self._execute(fan_in.name, {})
         self._cluster()
         self._make_clips()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from clipfarm_assets.graph.clips import CLIP_THUMBNAILS, SCORED_CLIPS, scored_by
+from clipfarm_assets.graph.discovery import DISCOVERY_EMBEDDING, ENRICHED_METADATA, embedded_by, enriched_by
 from clipfarm_assets.graph.embeddings import AUDIO_EMBEDDING, TEXT_EMBEDDING, VIDEO_EMBEDDING
 from clipfarm_assets.graph.raw import RAW_AUDIO, RAW_TEXT, RAW_VIDEO
 from clipfarm_assets.graph.segments import SCENE_SEGMENTS, SEGMENT_EMBEDDING, SEGMENTS
@@ -16,6 +17,7 @@ STAGES = (
     *(VIDEO_EMBEDDING, AUDIO_EMBEDDING, TEXT_EMBEDDING),
     *(SCENE_SEGMENTS, SEGMENTS, SEGMENT_EMBEDDING),
     *(SCORED_CLIPS, CLIP_THUMBNAILS),
+    *(ENRICHED_METADATA, DISCOVERY_EMBEDDING),
 )
 STAGE_BY_NAME = {stage.name: stage for stage in STAGES}
 
@@ -29,6 +31,8 @@ def with_configured_models(settings: Settings) -> Callable[[dg.AssetSpec], dg.As
         SEGMENTS.name: described_by(settings),
         SEGMENT_EMBEDDING.name: settings.text_model,
         SCORED_CLIPS.name: scored_by(settings),
+        ENRICHED_METADATA.name: enriched_by(settings),
+        DISCOVERY_EMBEDDING.name: embedded_by(settings),
     }
 
     def add(spec: dg.AssetSpec) -> dg.AssetSpec:

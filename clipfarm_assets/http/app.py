@@ -14,6 +14,7 @@ from sqlalchemy import text
 from clipfarm_assets import __version__
 from clipfarm_assets.clips.work import Launched
 from clipfarm_assets.database.connect import Database
+from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.http.media import stream
 from clipfarm_assets.http.problems import PROBLEMS, Refused, answer_with_problems
@@ -22,7 +23,7 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 
 _TITLE = "clipfarm"
-_HELP = "Clips, their scores and their exports, out of a clipfarm deployment. Errors are RFC 9457 problem details."
+_HELP = "Search, clips and their exports, out of a clipfarm deployment. Errors are RFC 9457 problem details."
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Backend:
         database: where batches, clips and jobs live.
         video: a video's latest metadata row; None where there is none, or it is marked as removed.
         launch: asks for a run that does jobs of this kind.
+        discovery: the search; None for a server without one.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class Backend:
     database: Database
     video: Callable[[str], Video | None]
     launch: Callable[[str], Launched] = lambda kind: Launched(None, "The sensor takes it up.")
+    discovery: Discovery | None = None
 
 
 class Health(BaseModel):

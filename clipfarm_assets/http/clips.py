@@ -33,6 +33,7 @@ from clipfarm_assets.http.app import Backend, Here
 from clipfarm_assets.http.media import stream
 from clipfarm_assets.http.problems import Refused
 from clipfarm_assets.metadata.rows import valid_video_id
+from clipfarm_assets.search.documents import item_key
 from clipfarm_assets.store.artifacts import Artifacts
 
 _REQUESTED = "requested"
@@ -294,6 +295,8 @@ def change_clip(clip_id: UUID, body: ClipChange, here: Here) -> ClipDetail:
     changed = edit_clip(here.database, clip.id, edit, _now(), duration_sec)
     if changed.thumbnail_path is None:
         here.launch("score_batch")  # that run also makes thumbnails; without it the sensor asks for one
+    if here.discovery is not None:
+        here.discovery.refresh([item_key("clip", clip.id)])
     return _detail(here, changed)
 
 

@@ -16,12 +16,16 @@ from clipfarm_assets.errors import (
     ClipMissing,
     DatabaseChanged,
     DatabaseUnavailable,
+    IndexBusy,
+    IndexUnavailable,
+    QueryRefused,
     StoreUnavailable,
 )
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SEC = 5
 _SHOWN_INPUT = 200
+_FIELDS = frozenset({"size", "offset", "mode", "sort", "kind", "min_votes"})  # as a refused query names them
 
 
 class FieldProblem(BaseModel):
@@ -91,7 +95,10 @@ def _failed(_: Request, error: Exception) -> JSONResponse:
         return problem(404, str(error))
     if isinstance(error, (ClipError, DatabaseChanged)):
         return problem(409, str(error))
-    if isinstance(error, (DatabaseUnavailable, StoreUnavailable)):
+    if isinstance(error, QueryRefused):
+        field = error.what.split(" ", 1)[0]
+        return problem(422, str(error), [FieldProblem(field=field if field in _FIELDS else "q", message=error.what)])
+    if isinstance(error, (DatabaseUnavailable, StoreUnavailable, IndexBusy, IndexUnavailable)):
         return problem(503, str(error), headers={"Retry-After": str(_RETRY_AFTER_SEC)})
     return problem(503, str(error))
 

@@ -143,6 +143,15 @@ def select_videos(table: pa.Table, video_ids: Collection[str]) -> pa.Table:
     return table.filter(pc.is_in(table["video_id"], value_set=pa.array(list(video_ids), table["video_id"].type)))
 
 
+def with_removed(table: pa.Table, video_ids: Collection[str]) -> pa.Table:
+    """The ``videos`` table with these videos marked as removed, whatever their rows say."""
+    if not video_ids:
+        return table
+    gone = pc.is_in(table["video_id"], value_set=pa.array(sorted(video_ids), table["video_id"].type))
+    place = table.schema.get_field_index("removed")
+    return table.set_column(place, table.schema.field(place), pc.or_(table["removed"], gone))
+
+
 def videos_from_table(table: pa.Table) -> Iterator[Video]:
     """The rows of a table with the columns of ``videos``, in its order."""
     for start in range(0, table.num_rows, _BLOCK_ROWS):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -87,10 +87,23 @@ class Page:
     facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
+class Counted(Protocol):
+    """Sums of many items, as arrays of equal length."""
+
+    @property
+    def votes(self) -> Any: ...
+
+    @property
+    def comments(self) -> Any: ...
+
+    @property
+    def favourites(self) -> Any: ...
+
+
 class Popularity(Protocol):
     """What people made of the items; see ``database.discovery``."""
 
-    def counts(self, keys: Sequence[str]) -> Counts:
+    def counts(self, keys: Sequence[str]) -> Counted:
         """Votes, comments and favourites of each key, in order, as arrays; 0 where nobody did anything."""
 
     def with_votes(self, least: int) -> set[str]:

@@ -108,6 +108,21 @@ class Embedder:
         return {keys[key]: vector for key, vector in found.items() if vector.shape == (self.identity.dim,)}, places
 
 
+def provider_settings(settings: Settings) -> ProviderSettings:
+    """How this deployment embeds the texts of discovery."""
+    return ProviderSettings(
+        provider=settings.embedding_provider, model=settings.embedding_model, dim=settings.embedding_dimensions,
+        api_key=settings.openai_api_key, base_url=settings.openai_base_url,
+        requests_per_minute=settings.embedding_requests_per_minute, folder=settings.embedding_folder,
+        price_usd=settings.embedding_price_usd,
+    )  # fmt: skip
+
+
+def open_cache(provider: ProviderSettings) -> VectorCache:
+    """The cache that embedders of these settings share."""
+    return VectorCache(provider.folder / "vectors.sqlite", provider.cache_days)
+
+
 def open_embedder(provider: ProviderSettings, settings: Settings, store: ObjectStore | None) -> Embedder:
     """The embedder that the settings name.
 
@@ -115,7 +130,7 @@ def open_embedder(provider: ProviderSettings, settings: Settings, store: ObjectS
         ConfigurationError: there is no such provider, or an API has no key.
         ModelUnavailable, ModelMismatch: of a local model.
     """
-    cache = VectorCache(provider.folder / "vectors.sqlite", provider.cache_days)
+    cache = open_cache(provider)
     if provider.provider == "openai":
         from clipfarm_assets.text_provider.openai_api import open_openai
 

@@ -13,11 +13,11 @@ ASSETS = {
     "video_metadata", "raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding",
     "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments", "segment_embedding",
     "imported_segments", "clusters", "tasks", "scored_clips", "clip_thumbnails", "clip_batches", "clip_exports",
-    "score_calibration",
+    "score_calibration", "enriched_metadata", "discovery_embedding", "search_documents", "search_index",
 }  # fmt: skip
 TABLES = {
     "video_metadata", "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments",
-    "imported_segments", "clusters", "tasks", "scored_clips", "clip_batches",
+    "imported_segments", "clusters", "tasks", "scored_clips", "clip_batches", "search_documents",
 }  # fmt: skip
 
 

@@ -18,26 +18,32 @@ from clipfarm_assets.store.artifacts import Versions
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 NAMES = tuple(stage.name for stage in STAGES)
 
+OF_DISCOVERY = (
+    *("tags", "game_id", "game_name", "broadcaster_id", "broadcaster_name", "creator_id", "creator_name"),
+    *("channel_id", "channel_title"),
+)
 # Which stages a change of a field makes again by itself; every field that is not named makes none.
 BY_FIELD = {
-    "url": {"raw_video"},
+    "url": {"raw_video", "enriched_metadata"},
     "url_fingerprint": {"raw_video"},
     "transcript_path": {"raw_text"},
     "transcript_fingerprint": {"raw_text"},
-    "language": {"raw_text", "scored_clips"},
-    "title": {"text_embedding", "segments", "scored_clips"},
-    "description": {"text_embedding", "scored_clips"},
+    "language": {"raw_text", "scored_clips", "enriched_metadata"},
+    "title": {"text_embedding", "segments", "scored_clips", "enriched_metadata"},
+    "description": {"text_embedding", "scored_clips", "enriched_metadata"},
     "query": {"text_embedding"},
     "team": {"segments"},
     "user_id": {"segments"},
-    "published_at": {"segments", "scored_clips"},
+    "published_at": {"segments", "scored_clips", "enriched_metadata"},
     "video_type": {"scored_clips"},
-    "first_captured_at": {"segments"},
+    **{name: {"enriched_metadata"} for name in OF_DISCOVERY},
+    "first_captured_at": {"segments", "enriched_metadata"},
 }
 CLIPS = ("scored_clips", "clip_thumbnails")
+DISCOVERY = ("enriched_metadata", "discovery_embedding")  # of the row alone
 # What is made again where a stage and everything after it gives other bytes.
 WITH_ALL_AFTER = {
-    "raw_video": set(NAMES),
+    "raw_video": set(NAMES) - set(DISCOVERY),
     "raw_audio": {"raw_audio", "audio_embedding", "scene_segments", "segments", "segment_embedding", *CLIPS},
     "raw_text": {"raw_text", "text_embedding", "segments", "segment_embedding", *CLIPS},
     "video_embedding": {"video_embedding"},
@@ -48,6 +54,8 @@ WITH_ALL_AFTER = {
     "segment_embedding": {"segment_embedding"},
     "scored_clips": set(CLIPS),
     "clip_thumbnails": {"clip_thumbnails"},
+    "enriched_metadata": set(DISCOVERY),
+    "discovery_embedding": {"discovery_embedding"},
 }
 AFTER_RAW_AUDIO = tuple(name for name in NAMES if name in WITH_ALL_AFTER["raw_audio"])
 OTHER_FIELDS = sorted({f.name for f in fields(Video)} - set(BY_FIELD) - {"video_id", "removed", "presence"})

@@ -56,28 +56,29 @@ def other_name_same_transcript(deployment: Deployment, video_id: str) -> None:
     deployment.change(video_id, transcript_path="same.srt")
 
 
+DISCOVERY: Remade = frozenset({"enriched_metadata", "discovery_embedding"})
 AFTER_WORDS: Remade = frozenset({"raw_text", "text_embedding", "segments", "segment_embedding", "scored_clips"})
 # A sidecar speaks here, so another video leaves the transcript's bytes, and with them text_embedding, alone.
 ROW_CHANGES: dict[str, tuple[Change, Remade]] = {
-    "title": (fields(title="Another title"), frozenset({"text_embedding", "segments", "scored_clips"})),
-    "description": (fields(description="Another."), frozenset({"text_embedding", "scored_clips"})),
+    "title": (fields(title="Another title"), frozenset({"text_embedding", "segments", "scored_clips", *DISCOVERY})),
+    "description": (fields(description="Another."), frozenset({"text_embedding", "scored_clips", *DISCOVERY})),
     "query": (fields(query="another"), frozenset({"text_embedding"})),
-    "url": (other_url, ALL - {"text_embedding"}),
-    "url-same-bytes": (other_name_same_video, frozenset({"raw_video"})),
-    "video-content": (other_video, ALL - {"text_embedding"}),
+    "url": (other_url, ALL - {"text_embedding", "discovery_embedding"}),
+    "url-same-bytes": (other_name_same_video, frozenset({"raw_video", "enriched_metadata"})),
+    "video-content": (other_video, ALL - {"text_embedding", *DISCOVERY}),
     "video-touch": (touch("mp4"), frozenset({"raw_video"})),
     "transcript_path": (other_name_other_transcript, AFTER_WORDS),
     "transcript_path-same-bytes": (other_name_same_transcript, frozenset({"raw_text"})),
     "transcript_path-gone": (fields(transcript_path=""), AFTER_WORDS),
     "sidecar-content": (other_sidecar, AFTER_WORDS),
     "sidecar-touch": (touch("srt"), frozenset({"raw_text"})),
-    "language": (fields(language="de"), frozenset({"raw_text", "scored_clips"})),
+    "language": (fields(language="de"), frozenset({"raw_text", "scored_clips", *DISCOVERY})),
     "view_count": (fields(view_count="1000"), NOTHING),
-    "tags": (fields(tags="a;b"), NOTHING),
+    "tags": (fields(tags="a;b"), DISCOVERY),
     "team": (fields(team="another"), frozenset({"segments", "segment_embedding"})),
     "published_at": (
         fields(published_at="2025-12-01T00:00:00Z"),
-        frozenset({"segments", "segment_embedding", "scored_clips"}),
+        frozenset({"segments", "segment_embedding", "scored_clips", *DISCOVERY}),
     ),
     "captured_at": (fields(captured_at="2026-02-01T00:00:00Z"), NOTHING),
     "nothing": (fields(), NOTHING),
@@ -156,7 +157,7 @@ SETTINGS = {
     "max_audio_seconds": ("CLIPFARM_MAX_AUDIO_SECONDS", "0.3", {"audio_embedding"}),
     "chunk_size": ("CLIPFARM_CHUNK_SIZE", "7", set()),
 }
-BY_TEXT_MODEL = {"text_embedding", "segments", "segment_embedding", "scored_clips"}
+BY_TEXT_MODEL = {"text_embedding", "segments", "segment_embedding", "scored_clips", "discovery_embedding"}
 MODELS = {
     "revision of the video model": ("video", {"revision": "another"}, {"video_embedding"}),
     "name of the audio model": ("audio", {"name": "stand-in/another"}, {"audio_embedding"}),

@@ -62,7 +62,7 @@ def create_batch(
     batch_id = batch_id or str(uuid4())
     batch = ClipBatch(
         id=batch_id, video_source_id=video_id, name=name, config_json=config.model_dump(mode="json"), status="draft",
-        tries=0, created_at=now, updated_at=now,
+        tries=0, awaits_vector=False, created_at=now, updated_at=now,
     )  # fmt: skip
     job = new_job("score_batch", batch_id, None, now, str(uuid5(NAMESPACE_URL, f"clipfarm:first-job:{batch_id}")))
     try:

@@ -25,6 +25,7 @@ from clipfarm_assets.clips.work import (
     fail_export,
     fail_waiting_export,
     finish_export,
+    give_back_export,
     note_run,
     owners,
     release,
@@ -217,7 +218,7 @@ def make_exports(instance: dg.DagsterInstance, workshop: Workshop, run_id: str, 
     """Renders every export that waits, also those that come meanwhile.
 
     Raises:
-        ClipfarmError: the platform fails; the export in hand is taken up by the next run.
+        ClipfarmError: the platform fails; the export in hand waits again, and says why.
     """
     done = Done()
     while new := [w for w in waiting_exports(workshop.database) if w.job_id not in done.made | done.waiting]:
@@ -242,10 +243,15 @@ def make_exports(instance: dg.DagsterInstance, workshop: Workshop, run_id: str, 
 
 def _make_export(workshop: Workshop, plan: ExportPlan, item: Item) -> str | None:
     """Why it could not be made."""
-    if plan.is_made and workshop.store.head(plan.key("mp4")) is not None:
-        finish_export(workshop.database, plan, None, now())
-        return None
-    made = export_clip(Export(plan, item), workshop.store, workshop.settings.db, workshop.limits)
+    try:
+        if plan.is_made and workshop.store.head(plan.key("mp4")) is not None:
+            finish_export(workshop.database, plan, None, now())
+            return None
+        made = export_clip(Export(plan, item), workshop.store, workshop.settings.db, workshop.limits)
+    except ClipfarmError as error:
+        with suppress(ClipfarmError):
+            give_back_export(workshop.database, plan, str(error), now())
+        raise
     if isinstance(made, VideoError):
         fail_export(workshop.database, plan, str(made), now())
         return str(made)

@@ -1,6 +1,8 @@
 """Clips in the graph: from a row to ranked clips, and what people ask for is made whoever dies."""
 
 import io
+import itertools
+import json
 import os
 import shutil
 import signal
@@ -26,7 +28,7 @@ from clipfarm_assets.clips.book import (
     list_clips,
 )
 from clipfarm_assets.clips.jobs import create_export_job, get_job
-from clipfarm_assets.clips.model import BatchConfig, LengthPreset
+from clipfarm_assets.clips.model import GRADES, BatchConfig, LengthPreset, Timeframe
 from clipfarm_assets.clips.work import list_exports, note_launch
 from clipfarm_assets.database.clip_tables import ClipBatch
 from clipfarm_assets.fusion.build import build_fused
@@ -166,6 +168,37 @@ def test_another_title_scores_again_without_embedding_and_leaves_what_a_person_e
     again = {clip.id: clip for clip in list_clips(database, default_batch_id(TALK))}
     assert (again[first.id].title, again[first.id].status, len(again)) == ("Mine", "edited", len(before))
     assert not {"raw_video", "raw_audio", "raw_text", "scene_segments"} & set(work.stages)
+
+
+@pytest.mark.slow
+def test_the_shipped_talk_becomes_five_clips_or_more_that_keep_the_contract(new_deployment: NewDeployment) -> None:
+    """The other samples are shorter than five of the shortest clips."""
+    made = new_deployment()
+    name = "talk-checklists"
+    add_sample(made, name, video_type="talking_head")
+    made.read_metadata()
+    assert made.materialize([*RAW, *CLIPS], [name]).success
+    database = made.workshop.database
+    config = BatchConfig(
+        clip_length_preset=LengthPreset.UP_TO_30, processing_timeframe=Timeframe(start=40.0, end=250.5)
+    )
+    asked = create_batch(database, name, config, now())[0]
+    assert obey_once(Graph(made.instance, made.definitions)) == ["make_clips"]
+    cues = json.loads((SAMPLES / f"{name}.json").read_text())["cues"]
+    words = [(word["start"], word["end"]) for cue in cues for word in cue["words"]]
+    bounds = {default_batch_id(name): (15, 60, 0.0, 296.834), asked.id: (10, 30, 40.0, 250.5)}
+    for batch_id, (shortest, longest, first, last) in bounds.items():
+        clips = sorted(list_clips(database, batch_id), key=lambda clip: clip.start_time_sec)
+        assert len(clips) >= 5 and get_batch(database, batch_id).status == "ready"
+        assert all(one.end_time_sec <= other.start_time_sec for one, other in itertools.pairwise(clips))
+        for clip in clips:
+            edges = (clip.start_time_sec, clip.end_time_sec)
+            assert shortest <= clip.duration_sec <= longest and first <= edges[0] < edges[1] <= last
+            assert not [word for word in words for edge in edges if word[0] + 1e-3 < edge < word[1] - 1e-3]
+            assert 1 <= len(clip.title) <= 60 and clip.thumbnail_path and clip.transcript_preview
+            assert clip.viral_score is not None and 0 <= clip.viral_score <= 10
+            assert clip.viral_score == round(clip.viral_score, 1)
+            assert {clip.grade_hook, clip.grade_flow, clip.grade_value} <= set(GRADES)
 
 
 @pytest.mark.slow

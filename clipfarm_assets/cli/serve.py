@@ -46,8 +46,8 @@ def serve(
         found = workshop.videos([video_id]).get(video_id) if workshop.videos_etag() else None
         return None if found is None or found.removed else found
 
-    room = workshop.discovery
-    backend = Backend(settings, workshop.store, workshop.database, video, Launcher(settings.dagster_url).launch, room)
+    room, launcher = workshop.discovery, Launcher(settings.dagster_url, settings.dagster_header)
+    backend = Backend(settings, workshop.store, workshop.database, video, launcher.launch, room)
     app = create_app(backend, clips, discovery, metrics)
     measure(app)
     threading.Thread(target=_warm, args=[room], daemon=True, name="warm").start()

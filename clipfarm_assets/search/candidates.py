@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from lancedb.table import Table
 
+KEY = ("key",)
 FACTS = ("key", "created_us", "views", "language", "game_id", "game")
-"""What sorting and counting need of a candidate."""
+"""What sorting and counting need of a candidate; each column costs as much as a twentieth of a question."""
 
 FEW = 5
 NEAR = 100
@@ -36,7 +37,7 @@ _ONE_LETTER_FROM, _TWO_LETTERS_FROM = 4, 8
 
 @dataclass(frozen=True)
 class Found:
-    """Candidates, best first: a row each with ``FACTS`` and ``score``."""
+    """Candidates, best first: a row each with ``key``, the other columns that were asked for, and ``score``."""
 
     rows: "pa.Table"
 
@@ -47,20 +48,24 @@ class Found:
         return found
 
 
-def by_words(table: "Table", words: Sequence[Word], where: str | None, depth: int) -> Found:
+def by_words(
+    table: "Table", words: Sequence[Word], where: str | None, depth: int, columns: Sequence[str] = KEY
+) -> Found:
     """The ``depth`` best documents that have all the words; those with typing errors after those without."""
     import pyarrow as pa
 
-    exact = _text(table, every_word([word.stem for word in words]), where, depth)
+    exact = _text(table, every_word([word.stem for word in words]), where, depth, columns)
     if exact.num_rows >= FEW or not any(_letters_off(word) for word in words):
         return Found(exact)
-    fuzzy = _text(table, _nearly_every_word(words), where, depth)
+    fuzzy = _text(table, _nearly_every_word(words), where, depth, columns)
     known = set(exact["key"].to_pylist())
     new = fuzzy.filter(pa.array([key not in known for key in fuzzy["key"].to_pylist()], pa.bool_()))
     return Found(pa.concat_tables([exact, new]).slice(0, depth))
 
 
-def by_meaning(table: "Table", vector: Vector, where: str | None, depth: int, *, exact: bool = False) -> Found:
+def by_meaning(
+    table: "Table", vector: Vector, where: str | None, depth: int, columns: Sequence[str] = KEY, *, exact: bool = False
+) -> Found:
     """The ``depth`` nearest documents, fewer only where fewer have a vector and pass.
 
     HNSW answers where it is there and depth is at most ``NEAR``; its answers are compared exactly. Deeper, and where
@@ -73,9 +78,9 @@ def by_meaning(table: "Table", vector: Vector, where: str | None, depth: int, *,
     if vector.shape != (dim,) or not np.isfinite(vector).all() or not vector.any():
         raise DimensionMismatch(f"The query's vector is {vector.shape} and the index holds ({dim},), not all zeros.")
     approximate = not exact and depth <= NEAR
-    rows = _nearest(table, vector, where, depth, exact=not approximate)
+    rows = _nearest(table, vector, where, depth, columns, exact=not approximate)
     if approximate and rows.num_rows < depth:
-        rows = _nearest(table, vector, where, depth, exact=True)
+        rows = _nearest(table, vector, where, depth, columns, exact=True)
     return Found(rows)
 
 
@@ -89,19 +94,21 @@ def everything(table: "Table", where: str | None) -> Found:
     return Found(rows.append_column("score", pa.array(np.zeros(rows.num_rows, np.float32))))
 
 
-def _nearest(table: "Table", vector: Vector, where: str | None, depth: int, *, exact: bool) -> "pa.Table":
+def _nearest(
+    table: "Table", vector: Vector, where: str | None, depth: int, columns: Sequence[str], *, exact: bool
+) -> "pa.Table":
     with named("be searched by meaning"):
         query: Any = table.search(vector, vector_column_name="vector")
-        query = query.distance_type("cosine").limit(depth).select([*FACTS, "_distance"])
+        query = query.distance_type("cosine").limit(depth).select([*columns, "_distance"])
         query = query.bypass_vector_index() if exact else query.ef(_EF).refine_factor(_REFINE)
         rows = (query.where(where, prefilter=True) if where else query).to_arrow()
     score = np.nan_to_num(1.0 - rows["_distance"].to_numpy(), nan=-1.0)
     return _best_first(rows.drop_columns("_distance"), score)
 
 
-def _text(table: "Table", question: Any, where: str | None, depth: int) -> "pa.Table":
+def _text(table: "Table", question: Any, where: str | None, depth: int, columns: Sequence[str]) -> "pa.Table":
     with named("be searched by words"):
-        query: Any = table.search(question, query_type="fts").limit(depth).select([*FACTS, "_score"])
+        query: Any = table.search(question, query_type="fts").limit(depth).select([*columns, "_score"])
         rows = (query.where(where, prefilter=True) if where else query).to_arrow()
     return _best_first(rows.drop_columns("_score"), rows["_score"].to_numpy())
 

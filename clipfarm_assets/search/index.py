@@ -27,7 +27,7 @@ from clipfarm_assets.store.object_store import ObjectStore
 if TYPE_CHECKING:
     from lancedb.table import Table
 
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of columns or of how text becomes words: an index of another format is built again."""
 
 _POINTER = f"{FOLDER}/current.json"

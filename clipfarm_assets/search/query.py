@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 import numpy as np
 
 from clipfarm_assets.errors import QueryRefused
-from clipfarm_assets.search.candidates import NEAR, Found, by_meaning, by_words, everything
+from clipfarm_assets.search.candidates import FACTS, NEAR, Found, by_meaning, by_words, everything
 from clipfarm_assets.search.connection import named
 from clipfarm_assets.search.documents import Document
 from clipfarm_assets.search.filters import Filters, both, expression, literal, one_of
 from clipfarm_assets.search.index import SearchIndex
 from clipfarm_assets.search.popularity import Counts, engagement, hot, trending
-from clipfarm_assets.search.rows import SHOWN_COLUMNS, Vector, microseconds, to_document
+from clipfarm_assets.search.rows import Vector, microseconds, to_document
 from clipfarm_assets.search.words import Word, query_words
 
 if TYPE_CHECKING:
@@ -209,10 +209,10 @@ class _Asked:
 
         searches: list[Callable[[], Found]] = []
         if self.mode != "semantic" and self.words:
-            searches.append(lambda: by_words(self.table, self.words, self.where, _TIERS[-1]))
+            searches.append(lambda: by_words(self.table, self.words, self.where, _TIERS[-1], FACTS))
         if self.vector is not None:
             vector = self.vector
-            searches.append(lambda: by_meaning(self.table, vector, self.where, NEAR))
+            searches.append(lambda: by_meaning(self.table, vector, self.where, NEAR, FACTS))
         found = [each().rows for each in searches]
         if not found:
             return everything(self.table, "false").rows, True
@@ -284,8 +284,8 @@ def _hits(table: "Table", question: Question, keys: Sequence[str], scores: Seque
     if not page:
         return ()
     with named("be read"):
-        rows = table.search().where(one_of("key", page)).select(list(SHOWN_COLUMNS)).limit(len(page)).to_list()
-    documents = {row["key"]: to_document(row) for row in rows}
+        rows = table.search().where(one_of("key", page)).select(["key", "shown"]).limit(len(page)).to_arrow()
+    documents = {row["key"]: to_document(row["shown"]) for row in rows.to_pylist()}
     return tuple(Hit(documents[key], score) for key, score in page.items() if key in documents)
 
 

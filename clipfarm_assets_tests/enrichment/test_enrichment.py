@@ -13,6 +13,7 @@ from clipfarm_assets.errors import ProviderError
 from clipfarm_assets.search.documents import Document
 from clipfarm_assets_tests.helix_server import CLIENT_ID, SECRET, TOKEN, Helix, serving
 
+
 @pytest.fixture
 def helix() -> Iterator[Helix]:
     with serving() as found:
@@ -23,7 +24,12 @@ def helix() -> Iterator[Helix]:
 def twitch(helix: Helix, tmp_path: Path) -> Twitch:
     return Twitch(
         TwitchSettings(
-            CLIENT_ID, SecretStr(SECRET), f"{helix.url}/helix", f"{helix.url}/oauth2/token", pause_sec=0.01, folder=tmp_path
+            CLIENT_ID,
+            SecretStr(SECRET),
+            f"{helix.url}/helix",
+            f"{helix.url}/oauth2/token",
+            pause_sec=0.01,
+            folder=tmp_path,
         )
     )
 

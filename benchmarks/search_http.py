@@ -67,7 +67,7 @@ def fill(folder: Path, size: int) -> None:
     os.environ["EMBEDDING_FOLDER"] = str(folder / "vectors")
     workshop = Workshop(load_settings())
     words = vocabulary()
-    workshop.save_tables(read_metadata(_csv(documents(size, words)).encode()))
+    workshop.save_tables(read_metadata(metadata_csv(documents(size, words)).encode()))
     entries = (Entry(*pair) for pair in zip(documents(size, words), vectors(size), strict=True))
     workshop.discovery.index.rebuild(entries, model=workshop.discovery.model()[0], dim=DIM)
 
@@ -168,7 +168,8 @@ def _cpu_sec(process: psutil.Process) -> float:
     return float(used.user + used.system)
 
 
-def _csv(every: Iterator[Document]) -> str:
+def metadata_csv(every: Iterator[Document]) -> str:
+    """The metadata file of videos."""
     rows = [_row(each) for each in every]
     file = StringIO()
     writer = csv.DictWriter(file, list(rows[0]))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Row
-from clipfarm_assets.search.candidates import by_meaning, every_word
+from clipfarm_assets.search.candidates import every_word
 from clipfarm_assets.search.documents import Document
 from clipfarm_assets.search.filters import Filters
 from clipfarm_assets.search.index import SearchIndex
@@ -100,7 +100,8 @@ def bare_calls(table: Any, text: str, near: Vector) -> object:
     """The two calls of LanceDB without which no hybrid question is answered."""
     question: Any = every_word(text.split())
     found = table.search(question, query_type="fts").limit(100).select(["key", "_score"]).to_arrow()
-    return found, by_meaning(table, near, None, 100)
+    query = table.search(near, vector_column_name="vector").distance_type("cosine").ef(256).refine_factor(2)
+    return found, query.limit(100).select(["key", "_distance"]).to_arrow()
 
 
 def vocabulary() -> "np.ndarray[Any, Any]":

@@ -8,11 +8,10 @@ nothing in Chinese and Japanese.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from clipfarm_assets.errors import QueryRefused
 from clipfarm_assets.search.candidates import every_word
-from clipfarm_assets.search.connection import named
+from clipfarm_assets.search.connection import answer_to
 from clipfarm_assets.search.documents import Source
 from clipfarm_assets.search.index import SearchIndex
 from clipfarm_assets.search.rows import Suggested, to_suggested
@@ -66,8 +65,6 @@ def _begins(words: Sequence[str], begun: Sequence[str]) -> bool:
 
 def _texts(index: SearchIndex, begun: Sequence[str]) -> list[Suggested]:
     """The texts of the best hundred rows."""
-    table = index.table()
-    with named("be asked for suggestions"):
-        query: Any = table.search(every_word(begun, "prefixes"), query_type="fts")
-        rows = query.limit(_LOOKED_AT).select(["suggested", "_score"]).to_arrow()
+    query = index.reader().query().nearest_to_text(every_word(begun, "prefixes"))
+    rows = answer_to(query.limit(_LOOKED_AT).select(["suggested", "_score"]).to_arrow())
     return [each for suggested in rows["suggested"].to_pylist() for each in to_suggested(suggested)]

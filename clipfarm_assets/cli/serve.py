@@ -1,5 +1,6 @@
 """`clipfarm serve`: the HTTP API."""
 
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ def serve(
 
     Batches that are asked for here are made by Dagster: keep `clipfarm dev`, or a daemon, running beside it.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: on a query's few words its threads only wait
     import uvicorn
 
     from clipfarm_assets.errors import ConfigurationError

@@ -165,11 +165,13 @@ def _cut(piece: str, stem: bool) -> tuple[str, ...]:
 
 
 def _both_forms(pieces: Iterable[str]) -> list[Word]:
-    return [
-        Word(_ARTICLE.sub("", stem), plain)
-        for piece in pieces
-        for stem, plain in zip(_cut(piece[:_LONGEST_PIECE], True), _cut(piece[:_LONGEST_PIECE], False), strict=True)
-    ]
+    return [word for piece in pieces for word in _forms(piece[:_LONGEST_PIECE])]
+
+
+@lru_cache(maxsize=65_536)
+def _forms(piece: str) -> tuple[Word, ...]:
+    both = zip(_cut(piece, True), _cut(piece, False), strict=True)
+    return tuple(Word(_ARTICLE.sub("", stem), plain) for stem, plain in both)
 
 
 def _stemmed(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets.text_provider.cache import VectorCache
 from clipfarm_assets.text_provider.interface import (
+    Answers,
     Cause,
     Identity,
     Outcome,
@@ -73,9 +74,11 @@ class Embedder:
         empty = TextFailure(Cause.EMPTY, "The text is empty.")
         yield from (Embedded(place, empty, True) for place in places.pop("", []))
         missing = list(places)
-        for group in self._provider.embed(missing) if missing else ():
-            vectors = {self.identity.key(missing[n]): o for n, o in group if not isinstance(o, TextFailure)}
-            self._cache.put(vectors)
+
+        def keep(group: Answers) -> None:
+            self._cache.put({self.identity.key(missing[n]): o for n, o in group if not isinstance(o, TextFailure)})
+
+        for group in self._provider.embed(missing, keep) if missing else ():
             for number, outcome in group:
                 yield from (Embedded(place, outcome, False) for place in places[missing[number]])
 

@@ -87,6 +87,27 @@ def test_three_processes_at_once_lose_and_double_nothing(kind: str, request: pyt
     assert all(title in {each[key] for each in titles} for key, title in written.items())
 
 
+@pytest.mark.slow
+def test_two_machines_that_write_one_s3_index_lose_and_double_nothing(s3_store: ObjectStore, tmp_path: Path) -> None:
+    """Each has locks of its own, as on another machine: what keeps them apart is LanceDB's commits."""
+    SearchIndex(s3_store).rebuild([], model="m", dim=DIM)
+    machines = []
+    for seed in (1, 2):
+        (tmp_path / f"machine-{seed}").mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TMPDIR", str(tmp_path / f"machine-{seed}"))
+            machines.append(started(s3_store, "upsert", seed))
+    go(*machines)
+    for machine in machines:
+        machine.communicate(timeout=400)
+        assert machine.returncode == 0
+    assert len({path.parent for path in tmp_path.glob("machine-*/clipfarm-*-write.lock")}) == 2
+    index = SearchIndex(s3_store)
+    assert sorted(all_keys(index)) == sorted(entry.document.key for entry in entries(400))
+    index.optimize()
+    assert sorted(all_keys(index)) == sorted(entry.document.key for entry in entries(400))
+
+
 @pytest.mark.parametrize("act", ["upsert", "optimize", "rebuild"])
 def test_a_killed_writer_leaves_a_readable_index_that_lost_nothing(local_store: ObjectStore, act: str) -> None:
     index = SearchIndex(local_store, IndexSettings(keep_sec=0))

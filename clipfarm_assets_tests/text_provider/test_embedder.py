@@ -217,6 +217,27 @@ def test_a_process_that_is_killed_loses_nothing_that_it_was_given(server: Embedd
     assert len(asked_again) < 400
 
 
+@pytest.mark.parametrize("given", [0, 20])
+def test_ctrl_c_waits_for_what_was_sent_keeps_it_and_sends_no_more(
+    server: EmbeddingServer, tmp_path: Path, given: int
+) -> None:
+    """Stopped before the first answer, and while answers are given: what was paid for is not paid for again."""
+    server.latency_sec = 2.0 if not given else 0.1
+    process = started(server, tmp_path, 2_000, 0, 3_000, 2)  # a full bucket has 100 of the 1,500 requests
+    assert process.stdout is not None
+    while len(server.requests) < 20:
+        time.sleep(0.01)
+    for _ in range(given):
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    sent = set(server.texts)
+    assert process.returncode not in (0, -signal.SIGKILL) and len(sent) == len(server.texts) < 3_000
+    cache = VectorCache(tmp_path / "vectors.sqlite")
+    identity = Identity("openai", "m", server.url, 8)
+    assert len(cache.get([identity.key(text) for text in sent])) == len(sent)
+
+
 def test_the_key_is_nowhere_after_a_run_with_faults(
     server: EmbeddingServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,20 +23,21 @@ from clipfarm_assets.transcription.recogniser import (
 
 LARGEST_BYTES = 25_000_000
 _ASKED_AGAIN = 1
+_LONGEST_PAUSE_SEC = 60.0  # the client waits no longer, whatever the API's Retry-After says
 
 
 class ApiRecogniser:
     """The configured API. Attributes as ``Recogniser`` has them."""
 
-    def __init__(self, options: TranscriptionSettings, settings: Settings) -> None:
-        if not options.api_model:
-            raise ValueError("no model of the API is named")
-        self.identity = options.api_model
+    def __init__(self, model: str, options: TranscriptionSettings, settings: Settings) -> None:
+        self.identity = model
         # The samples alone, uncompressed, stay below the limit: FLAC is never larger by more than its frame headers.
         self.chunk_sec = min(options.api_chunk_sec, 0.95 * LARGEST_BYTES / 2 / SAMPLE_RATE)
         self.overlap_sec = options.overlap_sec
         self._options = options
-        self._client = open_client(settings)
+        self._client = open_client(settings).with_options(timeout=options.api_timeout_sec)
+        asked = (1 + _ASKED_AGAIN) * (1 + settings.llm_retries)
+        self.patience_sec = asked * (options.api_timeout_sec + _LONGEST_PAUSE_SEC)
 
     def hear(self, samples: Samples) -> Heard | RecognitionFailure:
         """See ``Recogniser``."""

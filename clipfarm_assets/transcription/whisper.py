@@ -43,7 +43,7 @@ class WhisperRecogniser:
 
         loaded = load_speech_model(ref, settings, store)
         self.identity = identity
-        self.chunk_sec, self.overlap_sec = _CHUNK_SEC, options.overlap_sec
+        self.chunk_sec, self.overlap_sec, self.patience_sec = _CHUNK_SEC, options.overlap_sec, 0.0
         self._options = options
         self._model, self._processor, self._device = loaded.model, loaded.processor, loaded.device
         self._pipeline = AutomaticSpeechRecognitionPipeline(

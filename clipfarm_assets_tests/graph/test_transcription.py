@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clipfarm_assets.transcription import videos
 from clipfarm_assets_tests.graph.conftest import NewDeployment
 from clipfarm_assets_tests.graph.deployment import Deployment, files_below
 from clipfarm_assets_tests.models.weights import lock_weights
@@ -65,6 +66,7 @@ def test_a_recogniser_reopens_the_videos_without_a_transcript_and_no_others(
     before = deployment.snapshot()
     assert deployment.materialize(READ, videos).success
     assert deployment.remade_since(before, "told") == set()
+    assert deployment.materialize(["raw_text"], ["told"], force=True).success  # made with a recogniser there, not by it
     assert len(server.requests) == 1 and server.requests[0]["model"] == "whisper-1"
     said = transcript(deployment, "untold")
     assert (said["transcript"], said["language"], said["source"]) == ("Ships are late.", "en", "recognition")
@@ -107,23 +109,6 @@ def test_while_the_api_is_out_of_reach_a_video_waits_with_the_cause_and_nothing_
     assert files and not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
-def test_answers_of_no_use_fail_with_their_cause_and_after_three_tries_for_good(
-    deployment: Deployment, server: SpeechServer
-) -> None:
-    configure(deployment, server)
-    deployment.set("CLIPFARM_RETRY_PAUSE_SEC", 0)
-    server.turns = [Turn({"text": "words without times"})]
-    deployment.add("untold", said=None)
-    deployment.read_metadata()
-    for status in ("fail", "fail", "fail_exhausted"):
-        deployment.materialize(READ, ["untold"])
-        row = deployment.ledger()["untold", "raw_text"]
-        assert row["status"] == status and "invalid_answer: The API's answer has no words with times." in row["error"]
-    assert deployment.identity("untold", "raw_text") is None and due(deployment) == {}
-    configure(deployment, server, "another-model")
-    assert set(due(deployment)) == {"untold"}
-
-
 @pytest.mark.slow
 def test_clipfarm_run_takes_a_new_transcript_through_to_vectors_segments_and_clips(
     deployment: Deployment, server: SpeechServer
@@ -158,3 +143,7 @@ def test_whisper_hears_in_the_workers_once_its_weights_lie_there(deployment: Dep
     said = transcript(deployment, "untold")
     assert (said["transcript"], said["language"]) == ("Hello world, here we are.", "en")
     assert said["model"] == f"{name}@973afd24965f" and due(deployment) == {}
+
+    deployment.monkeypatch.setattr(videos, "device_of", lambda settings: "cuda")  # the step infers, here on a CPU
+    assert deployment.materialize(["raw_text"], ["told", "untold"], force=True).success
+    assert transcript(deployment, "untold") == said and transcript(deployment, "told")["model"] is None

@@ -89,16 +89,23 @@ def test_an_api_out_of_reach_is_named_and_no_further_video_of_the_run_is_sent_to
     assert len(server.requests) == 2
 
 
-def test_sound_that_the_api_rejects_costs_its_own_video_alone(
-    server: SpeechServer, local_store: ObjectStore, tmp_path: Path, film: Path
+@pytest.mark.parametrize(
+    ("said", "asked", "why"),
+    [
+        (Turn(status=400), 5, "rejected: The API rejects the question (400)."),
+        (Turn({"text": "no times"}), 6, "invalid_answer: The API's answer has no words with times."),
+    ],
+)
+def test_sound_that_the_api_rejects_or_answers_with_nonsense_costs_a_try_of_its_own_video_alone(
+    server: SpeechServer, local_store: ObjectStore, tmp_path: Path, film: Path, said: Turn, asked: int, why: str
 ) -> None:
-    server.turns = [Turn(SAID), Turn(status=400), Turn(SAID)]
+    server.turns = [Turn(SAID), *[said] * (asked - 4), Turn(SAID)]
     found = transcribed(server, local_store, tmp_path, film, 5, told=-1)
-    errors = {video_id: str(each) for video_id, each in found.items() if isinstance(each, VideoError)}
-    assert len(errors) == 1 and next(iter(errors.values())).startswith("rejected: The API rejects the question (400).")
+    (error,) = (each for each in found.values() if isinstance(each, VideoError))
+    assert (error.status, str(error).startswith(why)) == ("fail", True)
     heard = [each for each in found.values() if isinstance(each, Made)]
     assert all(made.status == "success" and made.by_model and b'"Ahoy."' in made.content for made in heard)  # type: ignore[operator]
-    assert len(server.requests) == 5
+    assert len(heard) == 4 and len(server.requests) == asked
 
 
 def test_nobody_heard_saying_anything_leaves_the_same_bytes_as_nobody_listening(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clipfarm_assets.errors import ModelMismatch, ModelUnavailable
+from clipfarm_assets.errors import ConfigurationError, ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import load, places
 from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.models.places import model_folder
@@ -74,6 +74,8 @@ def test_whisper_hears_words_with_times_in_a_language_and_the_same_again(setting
     assert [word.text for word in heard.words] == [" Guten", " Tag,", " da", " sind", " wir."]
     assert all(0 <= word.start <= word.end <= 7.1 for word in heard.words)
     assert recogniser.hear(NOISE) == heard
+    with pytest.raises(ConfigurationError, match=r"does not know the language 'xx'.*CLIPFARM_SPEECH_LANGUAGE"):
+        open_recogniser(found, TranscriptionSettings(language="xx"), settings, None)
 
     soundfile.write(tmp_path / "a.wav", NOISE, 16_000, subtype="PCM_16")
     whole = transcribe(tmp_path / "a.wav", recogniser)

@@ -18,6 +18,7 @@ from clipfarm_assets.graph.metadata import video_metadata
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.raw import raw_audio, raw_text, raw_video
 from clipfarm_assets.graph.removal import forget_videos
+from clipfarm_assets.graph.search_evaluation import evaluate_search, search_evaluation, search_quality
 from clipfarm_assets.graph.search_index import backfill_embeddings, missing_embeddings, search_documents, search_index
 from clipfarm_assets.graph.segments import scene_segments, segment_embedding, segments
 from clipfarm_assets.graph.sensors import SENSORS
@@ -33,7 +34,7 @@ ASSETS = (
     *(scene_segments, segments, segment_embedding, imported_segments),
     *(clusters, tasks),
     *(scored_clips, clip_thumbnails, clip_batches, clip_exports, score_calibration),
-    *(enriched_metadata, discovery_embedding, search_documents, search_index),
+    *(enriched_metadata, discovery_embedding, search_documents, search_index, search_evaluation),
 )
 EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
 
@@ -43,9 +44,9 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.map_asset_specs(with_configured_models(settings), ASSETS),
         asset_checks=CHECKS,
-        jobs=[*JOBS, forget_videos, backfill_embeddings],
+        jobs=[*JOBS, forget_videos, backfill_embeddings, evaluate_search],
         sensors=[*SENSORS, *CADENCE, *CLIP_SENSORS],
-        schedules=[clustering_schedule(settings), missing_embeddings],
+        schedules=[clustering_schedule(settings), missing_embeddings, search_quality],
         resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk(force=False)},
         executor=EXECUTORS[settings.executor],
     )

@@ -9,6 +9,7 @@ from clipfarm_assets.graph.clip_calibration import score_calibration
 from clipfarm_assets.graph.clip_sensor import CLIP_SENSORS
 from clipfarm_assets.graph.clips import clip_batches, clip_exports, clip_thumbnails, scored_clips
 from clipfarm_assets.graph.discovery import discovery_embedding, enriched_metadata
+from clipfarm_assets.graph.discovery_checks import DISCOVERY_CHECKS, check_search, hourly_checks
 from clipfarm_assets.graph.embeddings import audio_embedding, text_embedding, video_embedding
 from clipfarm_assets.graph.fusion import embedding_manifest, fused_manifest
 from clipfarm_assets.graph.imports import imported_segments
@@ -43,10 +44,10 @@ def build(settings: Settings) -> dg.Definitions:
     """The graph of one deployment."""
     return dg.Definitions(
         assets=dg.map_asset_specs(with_configured_models(settings), ASSETS),
-        asset_checks=CHECKS,
-        jobs=[*JOBS, forget_videos, backfill_embeddings, evaluate_search],
+        asset_checks=[*CHECKS, *DISCOVERY_CHECKS],
+        jobs=[*JOBS, forget_videos, backfill_embeddings, evaluate_search, check_search],
         sensors=[*SENSORS, *CADENCE, *CLIP_SENSORS],
-        schedules=[clustering_schedule(settings), missing_embeddings, search_quality],
+        schedules=[clustering_schedule(settings), missing_embeddings, search_quality, hourly_checks],
         resources={"platform": Platform(s3=S3Resource()), "chunk": Chunk(force=False)},
         executor=EXECUTORS[settings.executor],
     )

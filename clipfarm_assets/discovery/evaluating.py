@@ -16,6 +16,7 @@ from clipfarm_assets.search.index import IndexFacts
 from clipfarm_assets.search.query import Mode, Question, search
 from clipfarm_assets.search.rows import Vector
 
+REPORT_KEY = "clipfarm/search/evaluation.json"
 MODES: tuple[Mode, ...] = get_args(Mode)
 DEPTH = 10  # answers that are looked at
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from clipfarm_assets.discovery.evaluating import MODES, Evaluation, evaluate
+from clipfarm_assets.discovery.evaluating import MODES, REPORT_KEY, Evaluation, evaluate
 from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.platform import Platform
 from clipfarm_assets.graph.presentation import cell, markdown_table
@@ -17,7 +17,6 @@ from clipfarm_assets.search.judgments import read_judgments
 from clipfarm_assets.settings import Settings, load_settings
 from clipfarm_assets.store.artifacts import content_sha256
 
-REPORT_KEY = "clipfarm/search/evaluation.json"
 _FIGURES = {
     "ndcg_5": "nDCG@5", "ndcg_10": "nDCG@10", "mrr": "MRR", "precision_5": "P@5", "precision": "P@10",
     "recall_5": "R@5", "recall": "R@10",

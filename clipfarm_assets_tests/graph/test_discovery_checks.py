@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from prometheus_client import generate_latest
 
+from clipfarm_assets.discovery.evaluating import REPORT_KEY
 from clipfarm_assets.graph import discovery_checks
-from clipfarm_assets.graph.search_evaluation import REPORT_KEY
+from clipfarm_assets.http.app import Backend
+from clipfarm_assets.http.metrics import Metrics
 from clipfarm_assets_tests.graph.deployment import Deployment, TinyVideos
 
 STAGES = ("enriched_metadata", "discovery_embedding")
@@ -59,6 +62,24 @@ def test_an_item_that_is_not_found_warns_by_name(built: Deployment) -> None:
     assert not coverage.passed and coverage.severity is dg.AssetCheckSeverity.WARN
     assert coverage.metadata["such_as"].value == ["video/ace"]
     assert checked(built)["discovery_coverage"].passed
+
+
+def test_the_http_server_shows_what_runs_have_counted_and_how_far_the_index_is(built: Deployment) -> None:
+    workshop = built.workshop
+    backend = Backend(
+        workshop.settings, workshop.store, workshop.database, lambda _: None, discovery=workshop.discovery
+    )
+    lines = set(generate_latest(Metrics(backend).registry).decode().splitlines())
+    assert {
+        'clipfarm_stage_videos_total{stage="enriched_metadata",status="success"} 2.0',
+        'clipfarm_stage_videos_total{stage="discovery_embedding",status="success"} 2.0',
+        'clipfarm_embedding_coverage_ratio{modality="discovery"} 1.0',
+        "clipfarm_search_index_documents 2.0",
+        "clipfarm_search_index_lag_seconds 0.0",
+        'clipfarm_source_up{source="database"} 1.0',
+    } <= lines
+    counted = [line for line in lines if line.startswith("clipfarm_embedding_cache_requests_total")]
+    assert sum(float(line.split()[-1]) for line in counted) >= 2
 
 
 def test_without_judgments_the_evaluation_says_so_and_with_them_shows_its_figures(built: Deployment) -> None:

@@ -16,6 +16,7 @@ from clipfarm_assets.graph.imports import imported_segments
 from clipfarm_assets.graph.jobs import JOBS
 from clipfarm_assets.graph.ledger import ledger
 from clipfarm_assets.graph.metadata import video_metadata
+from clipfarm_assets.graph.monitoring import monitoring
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.raw import raw_audio, raw_text, raw_video
 from clipfarm_assets.graph.removal import forget_videos
@@ -35,7 +36,7 @@ ASSETS = (
     *(scene_segments, segments, segment_embedding, imported_segments),
     *(clusters, tasks),
     *(scored_clips, clip_thumbnails, clip_batches, clip_exports, score_calibration),
-    *(enriched_metadata, discovery_embedding, search_documents, search_index, search_evaluation),
+    *(enriched_metadata, discovery_embedding, search_documents, search_index, search_evaluation, monitoring),
 )
 EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
 

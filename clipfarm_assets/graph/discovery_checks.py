@@ -99,8 +99,8 @@ def _failures(instance: dg.DagsterInstance, workshop: Workshop) -> Iterator[tupl
 DISCOVERY_CHECKS = (discovery_coverage, discovery_failed_share, lag_of_index)
 
 check_search = dg.define_asset_job(
-    "check_search", dg.AssetSelection.checks(*DISCOVERY_CHECKS), tags={"dagster/max_retries": "0"},
-    description="Checks of the search index, without building it.",
+    "check_search", dg.AssetSelection.checks(*DISCOVERY_CHECKS) | dg.AssetSelection.assets("monitoring"),
+    tags={"dagster/max_retries": "0"}, description="Checks of the search index, without building it, and monitoring.",
 )  # fmt: skip
 hourly_checks = dg.ScheduleDefinition(
     name="hourly_checks", cron_schedule="15 * * * *", job=check_search,

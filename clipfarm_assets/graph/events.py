@@ -270,6 +270,20 @@ def outcomes_after(instance: dg.DagsterInstance, assets: Sequence[str], event_id
     return int(count), oldest.replace(tzinfo=UTC) if oldest is not None else None
 
 
+def materialized_since(instance: dg.DagsterInstance, asset: str, moment: datetime) -> int:
+    """How many materializations of an asset are younger than a moment."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return sum(record.timestamp > moment.timestamp() for record in _records(instance, asset, _MATERIALIZED))
+    log = SqlEventLogStorageTable.c
+    query = select(func.count()).where(
+        log.asset_key == dg.AssetKey(asset).to_string(), log.dagster_event_type == _MATERIALIZED,
+        log.timestamp > moment.astimezone(UTC).replace(tzinfo=None),
+    )  # fmt: skip
+    with storage.index_connection() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 def read_events(
     instance: dg.DagsterInstance, stage: str, video_ids: Sequence[str] | None = None
 ) -> dict[str, VideoEvents]:

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from clipfarm_assets.database.measurements import Measured, measurements
 from clipfarm_assets.discovery.evaluating import REPORT_KEY
+from clipfarm_assets.discovery.figures import coverage_by_modality
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.http.app import Backend
 from clipfarm_assets.measures import (
@@ -33,12 +34,9 @@ from clipfarm_assets.measures import (
     Series,
     series,
 )
-from clipfarm_assets.statuses import Status
 
 FRESH_SEC = 5.0
 _SOURCES = ("database", "index", "store")
-_MODALITIES = {"video": "video_embedding", "audio": "audio_embedding", "text": "text_embedding"}
-_NOT_HANDLED = {Status.REMOVED, Status.MISSING_FROM_METADATA, Status.QUARANTINED}
 _FIGURES = ("ndcg_5", "ndcg_10", "mrr", "precision_5", "precision", "recall_5", "recall")
 _COUNTERS = {
     STAGE_VIDEOS: ("clipfarm_stage_videos", "What became of videos in a stage.", ["stage", "status"]),
@@ -133,21 +131,16 @@ class StoredFigures(Collector):
 
 def _of_graph(stored: Stored) -> Iterator[Value]:
     """Gauges out of what the graph has left in the database."""
-    by_stage: dict[str, dict[Status, float]] = {}
     ledger = {each: measured for each, measured in stored.items() if each.name == LEDGER_VIDEOS}
     for each, measured in ledger.items():
         labels = dict(each.labels)
-        by_stage.setdefault(labels["stage"], {})[Status(labels["status"])] = measured.value
         yield "ledger_videos", (labels["stage"], labels["status"]), measured.value
     if ledger:
         newest = max(measured.at for measured in ledger.values())
         yield "ledger_last_written_timestamp_seconds", (), newest.timestamp()
-    for modality, stage in _MODALITIES.items():
-        if stage in by_stage:
-            handled = {status: n for status, n in by_stage[stage].items() if status not in _NOT_HANDLED}
-            total, done = sum(handled.values()), sum(n for status, n in handled.items() if status.materialized)
-            yield "embedding_backlog_items", (modality,), total - done
-            yield "embedding_coverage_ratio", (modality,), done / total if total else 1.0
+    for modality, coverage in coverage_by_modality(stored):
+        yield "embedding_backlog_items", (modality,), coverage.backlog
+        yield "embedding_coverage_ratio", (modality,), coverage.share
     since = stored.get(series(INDEX_WAITING_SINCE))
     if since is not None:
         yield "search_index_lag_seconds", (), max(0.0, time.time() - since.value) if since.value else 0.0

@@ -10,8 +10,10 @@ from prometheus_client import generate_latest
 
 from clipfarm_assets.discovery.evaluating import REPORT_KEY
 from clipfarm_assets.graph import discovery_checks
+from clipfarm_assets.graph.platform import Workshop
 from clipfarm_assets.http.app import Backend
 from clipfarm_assets.http.metrics import Metrics
+from clipfarm_assets.settings import load_settings
 from clipfarm_assets_tests.graph.deployment import Deployment, TinyVideos
 
 STAGES = ("enriched_metadata", "discovery_embedding")
@@ -80,6 +82,28 @@ def test_the_http_server_shows_what_runs_have_counted_and_how_far_the_index_is(b
     } <= lines
     counted = [line for line in lines if line.startswith("clipfarm_embedding_cache_requests_total")]
     assert sum(float(line.split()[-1]) for line in counted) >= 2
+
+
+def test_dagster_shows_the_same_figures_as_metadata(built: Deployment) -> None:
+    workshop = Workshop(load_settings(), keep_measures=True)
+    workshop.measures.query("hybrid", 0.01, empty=False)
+    workshop.measures.query("hybrid", 0.03, empty=True)
+    workshop.measures.upstream("twitch", "ok", 0.2)
+    workshop.measures.upstream("twitch", "denied", 0.4)
+    workshop.measures.flush()
+    built.materialize(["raw_video"], ["ace"])
+    materialize(built, "ledger")
+    (event,) = materialize(built, "monitoring").asset_materializations_for_node("monitoring")
+    found = {name: value.value for name, value in event.metadata.items()}
+    expected = {
+        "ingested_last_hour": 1, "coverage_discovery": 1.0, "backlog_discovery": 0, "backlog_video": 2,
+        "coverage_video": 0.0, "index_waiting_outcomes": 0, "index_lag_seconds": 0.0, "zero_result_share": 0.5,
+    }  # fmt: skip
+    assert str(found["services"]).endswith("| twitch | 2 | 1 | 0.3 |")
+    assert {name: found[name] for name in expected} == expected
+    assert found["cache_hits"] + found["cache_misses"] >= 2
+    report = json.loads(workshop.store.get("clipfarm/state/monitoring.json") or b"")
+    assert report["queries"]["hybrid"] == {"queries": 2, "zero_result_share": 0.5, "mean_seconds": pytest.approx(0.02)}
 
 
 def test_without_judgments_the_evaluation_says_so_and_with_them_shows_its_figures(built: Deployment) -> None:

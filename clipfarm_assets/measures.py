@@ -88,21 +88,32 @@ class Measures:
             return dict(self._counts)
 
     def flush(self) -> None:
-        """Hands over what was counted."""
+        """Hands over what was counted; where that fails, it goes with the next."""
+        counts = self._taken()
+        if counts and not self._handed_over(counts):
+            self._add(counts)
+
+    def _flush_last(self) -> None:
+        self._handed_over(self._taken())  # at the end of the process there is no next
+
+    def _taken(self) -> Deltas:
         if self._keep is None:
-            return
+            return {}
         with self._lock:
             counts, self._counts = self._counts, {}
             timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-            atexit.unregister(self.flush)
-        if not counts:
-            return
+            atexit.unregister(self._flush_last)
+        return counts
+
+    def _handed_over(self, counts: Deltas) -> bool:
         try:
-            self._keep(counts)
-        except ClipfarmError:  # nothing of it is lost yet, and the work that is counted matters more
-            self._add(counts)
+            if self._keep is not None and counts:
+                self._keep(counts)
+        except ClipfarmError:  # the work that is counted matters more than its count
+            return False
+        return True
 
     def _add(self, deltas: Deltas) -> None:
         with self._lock:
@@ -113,7 +124,7 @@ class Measures:
                 self._timer = threading.Timer(_HANDED_OVER_AFTER_SEC, self.flush)
                 self._timer.daemon = True
                 self._timer.start()
-                atexit.register(self.flush)
+                atexit.register(self._flush_last)
 
 
 def outcome_of_status(status: int) -> str:

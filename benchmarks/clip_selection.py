@@ -3,21 +3,23 @@
 Made videos with planted moments (``clipfarm_assets_tests.clips.made``): weights and word lists were chosen on the half
 ``choose``; what counts is the half ``report``, whose passages are others.
 
-``python -m benchmarks.clip_selection FOLDER`` judges real videos: ``NAME.heatmap.json`` (yt-dlp's ``heatmap``, or its
-whole info JSON) beside ``NAME.json``, ``.srt`` or ``.vtt`` and, where there is one, ``NAME.scenes.json`` (seconds at
-which scenes begin) and ``NAME.wav``.
+``python -m benchmarks.clip_selection FOLDER`` judges real videos, as ``yt-dlp --write-info-json --write-subs`` leaves
+them: ``NAME.info.json`` with its ``heatmap`` (or ``NAME.heatmap.json`` with that list alone) beside the transcript as
+``NAME.json``, ``.srt``, ``.vtt`` or with the language between, ``NAME.en.vtt``. With the video itself, ``NAME.mp4``,
+``.webm``, ``.mkv`` or ``.mov``, cuts and loudness count too. What cannot be judged is named and left out.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.measure import Row
-from clipfarm_assets.clips.loudness import read_loudness
+from clipfarm_assets.clips.loudness import Loudness, read_loudness
 from clipfarm_assets.clips.model import BatchConfig, rounded
 from clipfarm_assets.clips.scoring import VideoInputs, local_candidates
 from clipfarm_assets.clips.selection import (
@@ -34,12 +36,17 @@ from clipfarm_assets.clips.selection import (
     text_tiling,
 )
 from clipfarm_assets.clips.timeline import Timeline
+from clipfarm_assets.errors import NoAudioTrack, VideoError
+from clipfarm_assets.media.audio import write_wav
+from clipfarm_assets.media.scenes import detect_scenes
 from clipfarm_assets.media.transcripts import parse_transcript
 from clipfarm_assets.segments.flags import Encode, Floats
 from clipfarm_assets_tests.clips.made import Made, made_videos
 from clipfarm_assets_tests.tasks.labelled_set import packaged_encoder
 
-VIDEOS = 40
+MADE = 40  # videos of each half
+HEATMAPS = (".info.json", ".heatmap.json")
+VIDEOS = (".mp4", ".webm", ".mkv", ".mov")
 SEEDS = range(20)
 Case = tuple[VideoInputs, list[Mapping[str, float]]]
 BASELINES = ("random", "first spans", "keyword frequency", "TextTiling")
@@ -107,36 +114,78 @@ def rows_of(found: Mapping[str, Quality], where: str, to_lead: bool) -> list[Row
 def run() -> list[Row]:
     rows = []
     for half in ("report", "choose"):
-        videos = made_videos(half, VIDEOS)
+        videos = made_videos(half, MADE)
         encode = cached(packaged_encoder(), videos)
         cases = [case_of(made, encode) for made in videos]
         rows += rows_of(compare(cases), f"half {half}", half == "report")
     return rows
 
 
-def real_cases(folder: Path, encode: Encode) -> Iterable[Case]:
-    """The videos of a folder."""
-    for path in sorted(folder.glob("*.heatmap.json")):
-        name = path.name.removesuffix(".heatmap.json")
-        told = json.loads(path.read_text())
-        heatmap = told["heatmap"] if isinstance(told, dict) else told
-        script = next(each for ending in ("json", "srt", "vtt") if (each := folder / f"{name}.{ending}").exists())
-        transcript = parse_transcript(script.read_bytes(), script.name)
-        scenes, wav = folder / f"{name}.scenes.json", folder / f"{name}.wav"
-        inputs = VideoInputs(
-            name, max(row["end_time"] for row in heatmap), language=transcript.language, cues=transcript.cues,
-            cuts_sec=tuple(json.loads(scenes.read_text())) if scenes.exists() else (),
-            loudness=read_loudness(wav) if wav.exists() else None, encode=encode,
-        )  # fmt: skip
-        yield inputs, heatmap
+def real_cases(folder: Path, encode: Encode) -> Iterator[Case]:
+    """The videos of a folder; what is left out is told on stderr."""
+    heatmaps = {
+        path.name.removesuffix(ending): path
+        for ending in HEATMAPS
+        for path in sorted(folder.iterdir())
+        if path.name.endswith(ending)
+    }
+    for name, path in sorted(heatmaps.items()):
+        try:
+            yield real_case(name, path, encode)
+        except (VideoError, ValueError) as error:
+            print(f"left out: {path.name}: {error}", file=sys.stderr)
+
+
+def real_case(name: str, path: Path, encode: Encode) -> Case:
+    """Raises ValueError or VideoError where there is no heatmap of the whole video, or no transcript."""
+    info = json.loads(path.read_text())
+    info = info if isinstance(info, dict) else {"heatmap": info}
+    heatmap: list[Mapping[str, float]] = info.get("heatmap") or []
+    if not heatmap:
+        raise ValueError("It has no heatmap.")
+    duration_sec = max(row["end_time"] for row in heatmap)
+    heat_of(heatmap, duration_sec)  # refuses what does not cover the video
+    transcript = parse_transcript(*_transcript(path.parent, name))
+    video = next((each for ending in VIDEOS if (each := path.with_name(f"{name}{ending}")).exists()), None)
+    cuts_sec, loudness = _seen_and_heard(video) if video else ((), None)
+    inputs = VideoInputs(
+        name, duration_sec, title=info.get("title") or "", language=transcript.language or info.get("language"),
+        cues=transcript.cues, cuts_sec=cuts_sec, loudness=loudness, encode=encode,
+    )  # fmt: skip
+    return inputs, heatmap
+
+
+def _transcript(folder: Path, name: str) -> tuple[bytes, str]:
+    """The file ``NAME.ENDING``, else the first ``NAME.LANGUAGE.ENDING``."""
+    beside = sorted(each for each in folder.iterdir() if each.name.startswith(f"{name}."))
+    found = [each for each in beside if each.suffix in (".json", ".srt", ".vtt") and not each.name.endswith(HEATMAPS)]
+    if not found:
+        raise ValueError("There is no transcript beside it.")
+    best = min(found, key=lambda each: (each.stem != name, each.name))
+    return best.read_bytes(), best.name
+
+
+def _seen_and_heard(video: Path) -> tuple[tuple[float, ...], Loudness | None]:
+    with tempfile.TemporaryDirectory(prefix="clipfarm-") as scratch:
+        wav: Path | None = Path(scratch) / "sound.wav"
+        try:
+            write_wav(video, Path(scratch) / "sound.wav")
+        except NoAudioTrack:
+            wav = None
+        return tuple(scene.start_sec for scene in detect_scenes(video, wav)), read_loudness(wav) if wav else None
+
+
+def main(given: Sequence[str]) -> None:
+    from benchmarks.__main__ import show
+
+    if not given:
+        show("clip_selection", run())
+        return
+    real = list(real_cases(Path(given[0]), packaged_encoder()))
+    if not real:
+        sys.exit(f"{given[0]} has no video that could be judged.")
+    show(f"clip_selection of {len(real)} videos", rows_of(compare(real), Path(given[0]).name, True))
 
 
 if __name__ == "__main__":
-    from benchmarks.__main__ import show
-
-    given = sys.argv[1:]
-    if given:
-        real = compare(real_cases(Path(given[0]), packaged_encoder()))
-        show("clip_selection", rows_of(real, given[0], True))
-    else:
-        show("clip_selection", run())
+    main(sys.argv[1:])

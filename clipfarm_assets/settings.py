@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="Dagster's web server: it starts the runs that the HTTP API asks for."
     )
+    dagster_header: SecretStr | None = Field(
+        None, description="A header that a proxy before Dagster's web server wants, such as `Authorization: Bearer …`."
+    )
 
     video_segment_clustering_enabled: Annotated[tuple[str, ...], NoDecode] = Field(
         ("*",),
@@ -210,6 +213,14 @@ class Settings(BaseSettings):
     @classmethod
     def _once_each(cls, value: tuple[FusionStrategy, ...]) -> tuple[FusionStrategy, ...]:
         return tuple(dict.fromkeys(value))
+
+    @field_validator("dagster_header")
+    @classmethod
+    def _name_and_value(cls, value: SecretStr | None) -> SecretStr | None:
+        name, _, content = value.get_secret_value().partition(":") if value else ("", "", "")
+        if value is not None and not (name.strip() and content.strip()):
+            raise ValueError("must be a name, a colon and a value")
+        return value
 
     @field_validator("clustering_interval_minutes")
     @classmethod

@@ -209,7 +209,8 @@ def _launch(workshop: "Workshop", job: "Job") -> None:
     from clipfarm_assets.clips.work import note_launch
     from clipfarm_assets.graph.launch import Launcher
 
-    launched = Launcher(workshop.settings.dagster_url).launch(job.kind)
+    settings = workshop.settings
+    launched = Launcher(settings.dagster_url, settings.dagster_header).launch(job.kind)
     note_launch(workshop.database, job.id, launched, _now())
     print(f"job {job.id}")
     print(f"Dagster run {launched.run_id}" if launched.run_id else f"{launched.why} `clipfarm run` does it now.")

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clipfarm_assets.cli import home
+from clipfarm_assets.cli.words import many
 from clipfarm_assets.statuses import Status
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ def _print_tasks(console: Console, workshop: "Workshop") -> None:
     with workshop.database.read() as session:
         found = ranked(session, datetime.now(UTC), clustering_parameters(workshop.settings))
         waiting = waiting_segments(session)
-    console.print(f"{len(found)} open Tasks; {waiting} segments wait for others like them.", highlight=False)
+    console.print(f"{many(len(found), 'open Task')}; {many(waiting, 'segment')} still alone.", highlight=False)
     for each in found[:_SHOWN_TASKS]:
         task, score = each.task, f"{each.priority.score:.2f}" if each.priority else "none"
-        users = f"{task.segment_count} segments of {task.distinct_user_count} users"
+        users = f"{many(task.segment_count, 'segment')} of {many(task.distinct_user_count, 'user')}"
         console.print(f"  {task.id[:8]}  priority {score}  {users}  {escape(task.title)}", highlight=False)
     if found:
         console.print("  See `clipfarm tasks`.", highlight=False)

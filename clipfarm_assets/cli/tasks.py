@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from clipfarm_assets.cli.words import many
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -231,7 +233,8 @@ def _print_task(console: Console, found: "Ranked") -> None:
             f"priority {score.score:.3f} = users {score.users:.3f} {sign} impact {score.impact:.3f} {sign} "
             f"recency {score.recency:.3f} ({score.formula})"
         )
-    facts.append(f"{task.segment_count} segments of {task.distinct_user_count} users, impact {task.avg_impact:.2f}")
+    segments, users = many(task.segment_count, "segment"), many(task.distinct_user_count, "user")
+    facts.append(f"{segments} of {users}, impact {task.avg_impact:.2f}")
     if task.first_seen is not None and task.last_seen is not None:
         facts.append(f"first seen {task.first_seen:%Y-%m-%d %H:%M}, last seen {task.last_seen:%Y-%m-%d %H:%M} UTC")
     if task.recurrence_of:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clipfarm_assets.clips.local_score import LocalScore
+from clipfarm_assets.clips.local_score import Evidence, Judged, LocalScore
 from clipfarm_assets.clips.model import Part, grade_of, rounded, score_of
 
 
@@ -64,6 +64,20 @@ def blend(local: LocalScore, llm: LlmScore | None, why_no_llm: str | None = None
             "missing": _missing(local, llm, why_no_llm),
         },
     )
+
+
+def rejudged(parts: Mapping[str, Any], trend: Judged) -> Blended:
+    """The score that stands in ``Blended.parts`` with another trend: what scoring the clip again would give."""
+    judged = {Part(name): _judged(told) for name, told in parts["local"]["parts"].items()}
+    llm = parts["llm"]
+    if llm is not None:
+        grades = {Part(name): grade for name, grade in llm["grades"].items()}
+        llm = LlmScore(llm["score"], grades, title="", description="", quote=llm["quote"] or "")
+    return blend(LocalScore(judged | {Part.TREND: trend}), llm, parts["missing"].get("llm"))
+
+
+def _judged(told: Mapping[str, Any]) -> Judged:
+    return Judged(told["score"], tuple(Evidence(**each) for each in told["evidence"]), told["reason"])
 
 
 def mean(scores: Sequence[float | None]) -> float | None:

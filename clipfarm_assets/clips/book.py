@@ -62,7 +62,7 @@ def create_batch(
     batch_id = batch_id or str(uuid4())
     batch = ClipBatch(
         id=batch_id, video_source_id=video_id, name=name, config_json=config.model_dump(mode="json"), status="draft",
-        tries=0, created_at=now, updated_at=now,
+        tries=0, awaits_vector=False, created_at=now, updated_at=now,
     )  # fmt: skip
     job = new_job("score_batch", batch_id, None, now, str(uuid5(NAMESPACE_URL, f"clipfarm:first-job:{batch_id}")))
     try:
@@ -135,6 +135,7 @@ def finish_batch(
     now: datetime,
     error_message: str | None = None,
     input_version: str | None = None,
+    awaits_vector: bool = False,
 ) -> None:
     """Writes the batch's clips and says that it is ready.
 
@@ -144,6 +145,7 @@ def finish_batch(
 
     Args:
         error_message: what the clips have to do without.
+        awaits_vector: their trend is to be judged when the video has a fused vector.
 
     Raises:
         DatabaseChanged: the batch is no longer the owner's; nothing was written.
@@ -151,7 +153,7 @@ def finish_batch(
     with database.write() as session:
         batch = _owned(session, batch_id, owner)
         before = {clip.id: clip for clip in session.scalars(select(Clip).where(Clip.clip_batch_id == batch_id))}
-        kept = _kept(session, before)
+        kept = kept_clips(session, before)
         for clip in clips:
             if clip.id in kept or any(_same_span(clip, other) for other in kept.values()):
                 continue
@@ -162,7 +164,7 @@ def finish_batch(
         gone = [clip_id for clip_id in before if clip_id not in kept]
         session.flush()
         session.execute(delete(Clip).where(Clip.id.in_(gone)))
-        batch.input_version = input_version
+        batch.input_version, batch.awaits_vector = input_version, awaits_vector
         _end(session, batch, "ready", error_message, now)
 
 
@@ -320,7 +322,7 @@ def _end(session: Session, batch: ClipBatch, status: str, what: str | None, now:
         move(job, "failed" if status == "failed" else "done", what, now)
 
 
-def _kept(session: Session, before: dict[str, Clip]) -> dict[str, Clip]:
+def kept_clips(session: Session, before: dict[str, Clip]) -> dict[str, Clip]:
     """The clips that a person or an export holds on to."""
     ids = list(before)
     held = set(session.scalars(select(ClipExport.clip_id).where(ClipExport.clip_id.in_(ids))))

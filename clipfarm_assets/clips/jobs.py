@@ -77,8 +77,8 @@ def move(job: Job, status: str, what: str | None, now: datetime) -> None:
 def new_job(kind: str, batch_id: str, clip_id: str | None, now: datetime, job_id: str | None = None) -> Job:
     """A row that waits."""
     return Job(
-        id=job_id or str(uuid4()), kind=kind, status="queued", clip_batch_id=batch_id, clip_id=clip_id, progress=0.0,
-        created_at=now, updated_at=now,
+        id=job_id or str(uuid4()), kind=kind, status="queued", clip_batch_id=batch_id, clip_id=clip_id, tries=0,
+        progress=0.0, created_at=now, updated_at=now,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from clipfarm_assets.clips.model import BatchConfig, Part, clip_id
 from clipfarm_assets.clips.telling import telling
 from clipfarm_assets.clips.timeline import Timeline
 from clipfarm_assets.clips.titles import Namer, summary
+from clipfarm_assets.clips.trend import NO_VECTOR_YET
 from clipfarm_assets.clips.windows import Window, find_windows
 from clipfarm_assets.database.clip_tables import Clip, ClipBatch
 from clipfarm_assets.database.connect import Database
@@ -112,7 +113,8 @@ def score_batch(
     candidates = blended(scored, told, asked=llm is not None)
     without = _without(inputs, config, scored, told, llm)
     clips = clip_rows(batch, inputs, timeline, candidates, clock())
-    finish_batch(database, batch_id, owner, clips, clock(), without, inputs.version)
+    awaits_vector = inputs.trend == NO_VECTOR_YET
+    finish_batch(database, batch_id, owner, clips, clock(), without, inputs.version, awaits_vector)
     return BatchReport("ready", len(clips), without, told.usage)
 
 

@@ -39,12 +39,16 @@ def make_thumbnails(database: Database, store: ObjectStore, batch_id: str, video
         UnsupportedMedia: nothing decodes.
         StoreError: those already made are kept.
     """
-    with database.read() as session:
-        query = select(Clip).where(Clip.clip_batch_id == batch_id, Clip.thumbnail_path.is_(None))
-        waiting = list(session.scalars(query.order_by(Clip.start_time_sec)))
     made = 0
-    for clip in waiting:
+    for clip in without_thumbnail(database, batch_id):
         key = thumbnail_key(batch_id, clip)
         store.put(key, clip_thumbnail(video, clip))
         made += set_thumbnail(database, clip.id, clip.start_time_sec, clip.end_time_sec, key)
     return made
+
+
+def without_thumbnail(database: Database, batch_id: str) -> list[Clip]:
+    """The clips of a batch that lack one, in the order of time."""
+    query = select(Clip).where(Clip.clip_batch_id == batch_id, Clip.thumbnail_path.is_(None))
+    with database.read() as session:
+        return list(session.scalars(query.order_by(Clip.start_time_sec)))

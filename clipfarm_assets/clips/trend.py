@@ -14,6 +14,7 @@ from datetime import datetime
 from clipfarm_assets.clips.local_score import Evidence, Judged
 from clipfarm_assets.clips.model import MAX_SCORE
 
+NO_VECTOR_YET = Judged.unknown("No fused vector of the video can be read yet; its trend is judged when one can.")
 FEWEST_NEIGHBOURS = 3
 FEWEST_KNOWN = 8
 _DAY_SEC = 86_400.0

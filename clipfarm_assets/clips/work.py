@@ -1,7 +1,8 @@
 """What waits for a worker, who works on what, and the exports' way through it. One transaction a function.
 
 An owner is the id of a Dagster run. One whose run is over without an end loses what it has at once; one of which
-nobody knows loses it when it has given no sign for the time of a lease.
+nobody knows loses it when it has given no sign for the time of a lease. An export that was begun three times and never
+ended is ``failed``, as a batch is; asking again is another job.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from clipfarm_assets.clips.book import LEASE, renew_lease
+from clipfarm_assets.clips.book import LEASE, MAX_TRIES, renew_lease
 from clipfarm_assets.clips.jobs import found, move, open_jobs
 from clipfarm_assets.clips.model import AspectRatio, BatchConfig
 from clipfarm_assets.database.clip_tables import Clip, ClipBatch, ClipExport, Job
@@ -120,7 +121,10 @@ def owners(database: Database) -> set[str]:
 
 
 def release(database: Database, dead: Sequence[str], now: datetime) -> int:
-    """Takes from dead owners what they have, so that the next one takes it up; how much that was."""
+    """Takes from dead owners what they have, so that the next one takes it up; how much that was.
+
+    An export whose last try that was fails.
+    """
     with database.read() as session:
         query = select(ClipBatch.id, ClipBatch.owner).where(ClipBatch.owner.in_(dead), ClipBatch.lease_until > now)
         held = [(batch_id, owner) for batch_id, owner in session.execute(query) if owner]
@@ -133,7 +137,12 @@ def release(database: Database, dead: Sequence[str], now: datetime) -> int:
         )
         jobs = list(session.scalars(lost.with_for_update()))
         for job in jobs:
-            move(job, "queued", "The worker died; the next one does it again.", now)
+            if job.tries < MAX_TRIES:
+                _wait_again(session, job, "The worker died; the next one does it again.", now)
+            else:
+                what = f"The worker died {job.tries} times while it made this export."
+                _of_export(session, job, "failed", what, now)
+                move(job, "failed", what, now)
     return len(held) + len(jobs)
 
 
@@ -189,6 +198,7 @@ def take_export(database: Database, job_id: str, run_id: str, video_version: str
             export.status, export.error_message = "running", None
         export.updated_at = now
         job.dagster_run_id = run_id
+        job.tries += 1
         move(job, "running", None, now)
         return ExportPlan(
             job.id, run_id, export.id, clip.id, batch.id, batch.video_source_id, clip.start_time_sec,
@@ -226,6 +236,15 @@ def fail_export(database: Database, plan: ExportPlan, what: str, now: datetime) 
             export.status, export.error_message, export.updated_at = "failed", what, now
         if job is not None and job.dagster_run_id == plan.run_id:
             move(job, "failed", what, now)
+
+
+def give_back_export(database: Database, plan: ExportPlan, what: str, now: datetime) -> None:
+    """The platform fails, through no fault of the clip: the job waits again, without the try counted."""
+    with database.write() as session:
+        job = _job(session, plan.job_id)
+        if job is not None and (job.status, job.dagster_run_id) == ("running", plan.run_id):
+            job.tries -= 1
+            _wait_again(session, job, what, now)
 
 
 def fail_waiting_export(database: Database, job_id: str, what: str, now: datetime) -> None:
@@ -282,6 +301,18 @@ def _job(session: Session, job_id: str) -> Job | None:
         session.get(ClipBatch, job.clip_batch_id, with_for_update=True)
         session.refresh(job, with_for_update=True)
     return job
+
+
+def _wait_again(session: Session, job: Job, what: str, now: datetime) -> None:
+    _of_export(session, job, "queued", None, now)
+    move(job, "queued", what, now)
+
+
+def _of_export(session: Session, job: Job, status: str, what: str | None, now: datetime) -> None:
+    """What becomes of the file that a job which does not end was working on."""
+    begun = select(ClipExport).where(ClipExport.clip_id == job.clip_id, ClipExport.status == "running")
+    for export in session.scalars(begun.with_for_update()):
+        export.status, export.error_message, export.updated_at = status, what, now
 
 
 def _version(clip: Clip, config: BatchConfig, video_version: str) -> str:

@@ -28,6 +28,7 @@ class ClipBatch(Base):
         owner: who works on it; set exactly while it is processing.
         lease_until: when the owner counts as dead, unless it says something before.
         tries: how often somebody has begun to work on it since it was last asked for.
+        awaits_vector: its clips have no trend yet, since the video had no fused vector when they were scored.
     """
 
     __tablename__ = "clip_batches"
@@ -49,6 +50,7 @@ class ClipBatch(Base):
     owner: Mapped[str | None] = mapped_column(Text)
     lease_until: Mapped[datetime | None]
     tries: Mapped[int]
+    awaits_vector: Mapped[bool]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -129,6 +131,7 @@ class Job(Base):
 
     Attributes:
         dagster_run_id: as soon as there is one.
+        tries: of an export: how often somebody has begun to work on it.
         progress: 0 to 1.
     """
 
@@ -148,6 +151,7 @@ class Job(Base):
     clip_batch_id: Mapped[str] = mapped_column(ForeignKey("clip_batches.id"))
     clip_id: Mapped[str | None] = mapped_column(ForeignKey("clips.id"))
     dagster_run_id: Mapped[str | None] = mapped_column(Text)
+    tries: Mapped[int]
     progress: Mapped[float]
     error_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]

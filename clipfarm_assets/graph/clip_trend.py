@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from clipfarm_assets.clips.local_score import Judged
-from clipfarm_assets.clips.trend import Views, judge_trend
+from clipfarm_assets.clips.trend import NO_VECTOR_YET, Views, judge_trend
+from clipfarm_assets.fusion.fused_manifest import fused_key, read_fused
 from clipfarm_assets.fusion.parts import PartUnreadable
 from clipfarm_assets.fusion.vectors import read_vectors
 from clipfarm_assets.graph.platform import Workshop
@@ -33,25 +34,32 @@ class Trends:
         published_at = datetime.fromisoformat(video.published_at) if video.published_at else None
         if published_at is None:
             return judge_trend(video.video_id, None, (), {})
+        if video.video_id not in self._latest:
+            return Judged.unknown(f"The video is not among the {_LATEST} most recent ones, which are compared.")
         try:
             ids, vectors = self._vectors
-        except PartUnreadable as error:
-            return Judged.unknown(f"The fused vectors cannot be read: {error}")
+        except PartUnreadable:
+            return NO_VECTOR_YET  # the fused manifest says what is wrong, and its next build heals it
         if video.video_id not in ids:
-            return Judged.unknown("There is no fused vector of the video yet; scoring again judges the trend.")
+            return NO_VECTOR_YET
         near = vectors @ vectors[ids[video.video_id]]
         best = np.argsort(-near)[: _NEAREST + 1]
         names = list(ids)
         return judge_trend(video.video_id, published_at, [(names[n], float(near[n])) for n in best], self._views)
 
     @cached_property
-    def _vectors(self) -> tuple[Mapping[str, int], NDArray[np.float32]]:
-        """Place in the matrix by id, and unit vectors: (n, dim)."""
+    def _latest(self) -> Mapping[str, None]:
+        """The videos that are compared, in order."""
         videos = self._workshop.videos_table().select(["video_id", "published_at"]).sort_by(
             [("published_at", "descending")]
         )  # fmt: skip
-        latest = videos["video_id"].slice(0, _LATEST).to_pylist()
-        ids, vectors = read_vectors(self._workshop.store, self._workshop.settings.fusion_strategies[0], latest)
+        return dict.fromkeys(videos["video_id"].slice(0, _LATEST).to_pylist())
+
+    @cached_property
+    def _vectors(self) -> tuple[Mapping[str, int], NDArray[np.float32]]:
+        """Place in the matrix by id, and unit vectors: (n, dim)."""
+        strategy = self._workshop.settings.fusion_strategies[0]
+        ids, vectors = read_vectors(self._workshop.store, strategy, list(self._latest))
         norms = np.linalg.norm(vectors, axis=1, keepdims=True) if len(ids) else np.ones((0, 1), np.float32)
         return {name: place for place, name in enumerate(ids)}, vectors / np.maximum(norms, 1e-12)
 
@@ -61,6 +69,20 @@ class Trends:
         if content is None:
             return {}
         return views_of(table_from_parquet("snapshots", content))
+
+
+def videos_with_vectors(workshop: Workshop) -> set[str]:
+    """Those whose trend can be judged now."""
+    manifest = read_fused(workshop.store, workshop.settings.fusion_strategies[0], ("video_id", "fused_dim"))
+    if manifest is None:
+        return set()
+    return set(manifest.rows.filter(manifest.rows["fused_dim"].is_valid())["video_id"].to_pylist())
+
+
+def vectors_etag(workshop: Workshop) -> str | None:
+    """What tells the fused vectors from those of another build; None where there are none."""
+    info = workshop.store.head(fused_key(workshop.settings.fusion_strategies[0]))
+    return info.etag if info else None
 
 
 def views_of(snapshots: pa.Table) -> dict[str, Views]:

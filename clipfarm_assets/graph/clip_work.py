@@ -16,8 +16,10 @@ from clipfarm_assets.attempts import attempt, made_of_each, raw_file
 from clipfarm_assets.clips.book import default_batch_id, due_batches, fail_batch, give_back, list_clips, take_batch
 from clipfarm_assets.clips.exporting import Export, export_clip
 from clipfarm_assets.clips.inputs import video_inputs
+from clipfarm_assets.clips.rejudging import batches_without_trend, note_rejudged, rejudge_batch
 from clipfarm_assets.clips.scoring import BatchReport, score_batch
-from clipfarm_assets.clips.thumbnails import make_thumbnails
+from clipfarm_assets.clips.thumbnails import make_thumbnails, without_thumbnail
+from clipfarm_assets.clips.trend import NO_VECTOR_YET
 from clipfarm_assets.clips.work import (
     ExportPlan,
     batch_ids,
@@ -25,6 +27,7 @@ from clipfarm_assets.clips.work import (
     fail_export,
     fail_waiting_export,
     finish_export,
+    give_back_export,
     note_run,
     owners,
     release,
@@ -35,7 +38,7 @@ from clipfarm_assets.clips.work import (
 )
 from clipfarm_assets.database.connect import open_database
 from clipfarm_assets.errors import ClipfarmError, ClipMissing, DatabaseChanged, VideoError
-from clipfarm_assets.graph.clip_trend import Trends
+from clipfarm_assets.graph.clip_trend import Trends, videos_with_vectors
 from clipfarm_assets.graph.events import read_events
 from clipfarm_assets.graph.platform import Workshop
 from clipfarm_assets.graph.raw import RAW_AUDIO, RAW_TEXT, RAW_VIDEO
@@ -163,6 +166,50 @@ def _make_batch(workshop: Workshop, batch_id: str, item: Item, owner: str, trend
         raise
 
 
+# Trends
+
+
+def due_trends(instance: dg.DagsterInstance, workshop: Workshop) -> tuple[list[str], list[str]]:
+    """What was scored before its video had a fused vector and can have its trend now.
+
+    Returns:
+        The videos whose default batch that is, as far as ``scored_clips`` can run for them, and the other batches.
+    """
+    default, asked = _batches_with_vectors(workshop)
+    videos = sorted(default.values()) if workshop.settings.default_clips else []
+    for name in (*(stage.name for stage in UPSTREAM), "scored_clips") if videos else ():
+        seen = read_events(instance, name, videos)
+        videos = [v for v in videos if v in seen and (o := seen[v].outcome) is not None and o.status.materialized]
+    return videos, list(asked)
+
+
+def _batches_with_vectors(workshop: Workshop) -> tuple[dict[str, str], dict[str, str]]:
+    """Those without a trend whose videos have a vector now, with these videos: default batches, and all others."""
+    default: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    if without := batches_without_trend(workshop.database):
+        there = videos_with_vectors(workshop)
+        for batch_id, video_id in without.items():
+            if video_id in there:
+                (default if batch_id == default_batch_id(video_id) else asked)[batch_id] = video_id
+    return default, asked
+
+
+def judge_trends(workshop: Workshop) -> set[str]:
+    """Gives the clips of the batches that people asked for their trend, where it can be known now; the clips' ids.
+
+    Raises:
+        StoreError, DatabaseError: the platform fails.
+    """
+    trends, changed = Trends(workshop), set[str]()
+    for batch_id, video_id in _batches_with_vectors(workshop)[1].items():
+        video = workshop.videos([video_id]).get(video_id)
+        if video is not None and (trend := trends.of(video)) != NO_VECTOR_YET:
+            changed.update(rejudge_batch(workshop.database, batch_id, trend, now()))
+            note_rejudged(workshop.database, batch_id)
+    return changed
+
+
 # Thumbnails
 
 
@@ -193,10 +240,12 @@ def thumbnails_of_videos(items: Iterable[Item], workshop: Workshop) -> Iterator[
 
 def _thumbnails_of_video(store: ObjectStore, database_url: str, item: Item) -> Made:
     """Made: by clip, where its thumbnail lies; of the batch that every video gets."""
-    database, video_id = open_database(database_url), item.video.video_id
+    database, video_id, made = open_database(database_url), item.video.video_id, 0
     try:
-        with raw_file(item, "raw_video", store) as video:
-            made = sum(make_thumbnails(database, store, each, video) for each in batch_ids(database, video_id))
+        waiting = [each for each in batch_ids(database, video_id) if without_thumbnail(database, each)]
+        if waiting:  # a score that changes alone does not fetch the video
+            with raw_file(item, "raw_video", store) as video:
+                made = sum(make_thumbnails(database, store, each, video) for each in waiting)
         try:
             clips = list_clips(database, default_batch_id(video_id))
         except ClipMissing:
@@ -217,7 +266,7 @@ def make_exports(instance: dg.DagsterInstance, workshop: Workshop, run_id: str, 
     """Renders every export that waits, also those that come meanwhile.
 
     Raises:
-        ClipfarmError: the platform fails; the export in hand is taken up by the next run.
+        ClipfarmError: the platform fails; the export in hand waits again, and says why.
     """
     done = Done()
     while new := [w for w in waiting_exports(workshop.database) if w.job_id not in done.made | done.waiting]:
@@ -242,10 +291,15 @@ def make_exports(instance: dg.DagsterInstance, workshop: Workshop, run_id: str, 
 
 def _make_export(workshop: Workshop, plan: ExportPlan, item: Item) -> str | None:
     """Why it could not be made."""
-    if plan.is_made and workshop.store.head(plan.key("mp4")) is not None:
-        finish_export(workshop.database, plan, None, now())
-        return None
-    made = export_clip(Export(plan, item), workshop.store, workshop.settings.db, workshop.limits)
+    try:
+        if plan.is_made and workshop.store.head(plan.key("mp4")) is not None:
+            finish_export(workshop.database, plan, None, now())
+            return None
+        made = export_clip(Export(plan, item), workshop.store, workshop.settings.db, workshop.limits)
+    except ClipfarmError as error:
+        with suppress(ClipfarmError):
+            give_back_export(workshop.database, plan, str(error), now())
+        raise
     if isinstance(made, VideoError):
         fail_export(workshop.database, plan, str(made), now())
         return str(made)

@@ -9,7 +9,9 @@ from clipfarm_assets.attempts import attempt
 from clipfarm_assets.clips.book import create_batch, default_batch_id, get_batch, list_clips, reopen_batch
 from clipfarm_assets.clips.inputs import default_config, video_inputs
 from clipfarm_assets.clips.llm_score import PROMPT
+from clipfarm_assets.clips.rejudging import note_rejudged, rejudge_batch
 from clipfarm_assets.clips.scoring import score_batch
+from clipfarm_assets.clips.trend import NO_VECTOR_YET
 from clipfarm_assets.clips.views import BATCHES_SCHEMA, CLIPS_SCHEMA, batches_parquet, batches_table, clips_parquet
 from clipfarm_assets.clips.work import note_run
 from clipfarm_assets.database.clip_tables import ClipBatch
@@ -20,6 +22,7 @@ from clipfarm_assets.graph.clip_trend import Trends
 from clipfarm_assets.graph.clip_work import (
     Done,
     encode,
+    judge_trends,
     make_batches,
     make_exports,
     make_waiting_thumbnails,
@@ -109,12 +112,13 @@ def clip_batches(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     release_dead(context.instance, workshop)
     try:
         done = make_batches(context.instance, workshop, context.run.run_id, context.log)
+        rejudged = judge_trends(workshop)
         lost = make_waiting_thumbnails(context.instance, workshop)
     except ClipfarmError as error:
         mark_stalled(context, error)
         raise
     found = {clip.id for batch_id in done.made for clip in list_clips(workshop.database, batch_id)}
-    indexed = sync_clips(workshop.discovery, found)
+    indexed = sync_clips(workshop.discovery, found | rejudged)
     table = batches_table(workshop.database)
     workshop.store.put(BATCHES_KEY, batches_parquet(table))
     return dg.MaterializeResult(
@@ -158,13 +162,17 @@ def score_videos(items: Iterable[Item], workshop: Workshop, owner: str) -> Itera
     """
     trends = Trends(workshop)
     for item in items:
-        if workshop.settings.default_clips:
-            yield item, attempt(_scored, item, workshop, owner, trends)
-        else:
+        if not workshop.settings.default_clips:
             yield item, Made(None, Status.TURNED_OFF)
+            continue
+        judged: list[str] = []
+        yield item, attempt(_scored, item, workshop, owner, trends, judged)
+        for batch_id in judged:  # only now: a run that dies before the artifact is stored leaves it to the next
+            note_rejudged(workshop.database, batch_id)
 
 
-def _scored(item: Item, workshop: Workshop, owner: str, trends: Trends) -> Made:
+def _scored(item: Item, workshop: Workshop, owner: str, trends: Trends, judged: list[str]) -> Made:
+    """``judged`` takes up the batch whose clips have got their trend now."""
     database, video_id = workshop.database, item.video.video_id
     version = f"{item.source_hash} {SCORED_CLIPS.versions(workshop.settings, lambda: workshop.models)}"
     try:
@@ -177,6 +185,9 @@ def _scored(item: Item, workshop: Workshop, owner: str, trends: Trends) -> Made:
             )  # fmt: skip
             if score_batch(database, batch.id, owner, inputs, workshop.llm, now) is None:
                 raise VideoError("Another run makes the clips of this video just now.")
+        elif batch.awaits_vector and (trend := trends.of(item.video)) != NO_VECTOR_YET:
+            rejudge_batch(database, batch.id, trend, now())
+            judged.append(batch.id)
         batch, clips = get_batch(database, batch.id), list_clips(database, batch.id)
     except (ClipError, DatabaseChanged) as error:
         raise VideoError(str(error)) from error

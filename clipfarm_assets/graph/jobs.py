@@ -62,7 +62,7 @@ def chunk_config(video_ids: Sequence[str], *, force: bool = False) -> dict[str, 
     return {"resources": {"chunk": {"config": {"videos": list(video_ids), "force": force}}}}
 
 
-def chunk_request(work: Sequence[Work]) -> dg.RunRequest:
+def chunk_request(work: Sequence[Work], *, force: bool = False) -> dg.RunRequest:
     """One run for videos that need the same stages.
 
     Its config names the videos. Dagster wants a run of partitioned assets to have partitions, so the tags name the span
@@ -71,7 +71,7 @@ def chunk_request(work: Sequence[Work]) -> dg.RunRequest:
     video_ids = [item.video_id for item in work]
     return dg.RunRequest(
         asset_selection=[dg.AssetKey(name) for name in work[0].stages],
-        run_config=chunk_config(video_ids),
+        run_config=chunk_config(video_ids, force=force),
         tags={
             **TAGS,
             DEFER_EVENTS: "true",

@@ -2,9 +2,11 @@
 
 import threading
 import time
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+from pydantic import SecretStr
+from requests.auth import HTTPBasicAuth
 from requests.exceptions import RequestException, Timeout
 
 from clipfarm_assets.clips.work import Launched
@@ -23,12 +25,16 @@ class Launcher:
     just not answered is left alone for ten seconds: nobody waits for it in vain, and the sensor takes up what waits.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, header: SecretStr | None = None) -> None:
+        """``header``: its name and value, as a proxy before the server wants it; a user in ``url`` is basic auth."""
         parts = urlsplit(url)
-        self._url = url
+        self._shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        name, _, value = header.get_secret_value().partition(":") if header else ("", "", "")
+        user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._client = DagsterGraphQLClient(
             parts.hostname or "127.0.0.1", parts.port, use_https=parts.scheme == "https", timeout=_TIMEOUT_SEC,
-            path_prefix=parts.path.rstrip("/"),
+            path_prefix=parts.path.rstrip("/"), headers={name.strip(): value.strip()} if header else None,
+            auth=HTTPBasicAuth(*user) if user else None,
         )  # fmt: skip
         self._lock = threading.Lock()
         self._asked: dict[str, str] = {}
@@ -43,7 +49,7 @@ class Launcher:
             try:
                 return Launched(self._waiting_run(kind) or self._start(kind), None)
             except DagsterGraphQLClientError as error:
-                self._why = f"Dagster at {self._url} starts no run: {_reason(error)}. Its sensor takes it up later."
+                self._why = f"Dagster at {self._shown} starts no run: {_reason(error)}. Its sensor takes it up later."
                 self._silent_until = time.monotonic() + _QUIET_SEC
                 return Launched(None, self._why)
 
@@ -67,6 +73,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, Timeout):
         return f"no answer within {_TIMEOUT_SEC} s"
     if isinstance(error, RequestException):
-        return "it cannot be reached"
+        return "it cannot be reached" if error.response is None else f"it answers with {error.response.status_code}"
     text = str(error.args[-1] if error.args else error).strip()
     return text.splitlines()[0][:200].rstrip(".") if text else type(error).__name__

@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 
 from clipfarm_assets.errors import ClipfarmError
-from clipfarm_assets.graph.clip_sensor import due_jobs
+from clipfarm_assets.graph.clip_sensor import due_jobs, trend_requests
+from clipfarm_assets.graph.clip_work import due_trends
 from clipfarm_assets.graph.delta import Work, chunks
 from clipfarm_assets.graph.events import newest_outcome_id
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
@@ -86,11 +87,16 @@ class Runner:
                 self._execute(process_videos.name, request.run_config, request.asset_selection, request.tags)
             done.update(work)  # a video that asks for the same again has got nowhere: its pause comes first
         if self._is_stale():
-            self._say("manifests, fused vectors, ledger, search index")
-            self._execute(fan_in.name, {})
+            self._fan_in()
         self._cluster()
         self._make_clips()
+        if not self.report.errors and self._is_stale():  # trends that the new vectors have brought
+            self._fan_in()
         return self._state()
+
+    def _fan_in(self) -> None:
+        self._say("manifests, fused vectors, ledger, search index")
+        self._execute(fan_in.name, {})
 
     def _cluster(self) -> None:
         """The runs of teams with something to be done; one that fails stops no other."""
@@ -107,8 +113,11 @@ class Runner:
             self.report.errors.append(str(error))
 
     def _make_clips(self) -> None:
-        """Batches and exports that people have asked for, and those whose worker died."""
+        """Batches and exports that people have asked for, those whose worker died, and trends that can be known now."""
         try:
+            for request in trend_requests(due_trends(self._instance, self._workshop)[0], self._workshop):
+                self._say("clips without a trend")
+                self._execute(process_videos.name, request.run_config, request.asset_selection, request.tags)
             for job_name, why in due_jobs(self._instance, self._workshop).items():
                 self._say(why)
                 self._execute(job_name, {})

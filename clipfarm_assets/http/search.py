@@ -18,7 +18,7 @@ from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.http.app import Backend, Here
 from clipfarm_assets.http.metrics import Metrics, metrics_of
 from clipfarm_assets.http.problems import Refused
-from clipfarm_assets.search.documents import Document, Kind, item_key
+from clipfarm_assets.search.documents import Document, Kind, Source, item_key
 from clipfarm_assets.search.filters import Filters
 from clipfarm_assets.search.query import (
     MAX_OFFSET,
@@ -31,7 +31,7 @@ from clipfarm_assets.search.query import (
     similar,
 )
 from clipfarm_assets.search.rows import Vector
-from clipfarm_assets.search.suggest import MOST, Source, suggest
+from clipfarm_assets.search.suggest import MOST, suggest
 
 _MOST_TAGS = 20
 _EXAMPLE_ID = "5f1c1c0e-3c43-5c56-9d0b-8f5f0c8f9b11"

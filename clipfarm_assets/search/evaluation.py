@@ -73,7 +73,10 @@ def quality(answers: Mapping[str, Sequence[str]], judgements: Mapping[str, Judge
         for a in [list(answers.get(query, ()))]
     ]
     means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-    return Quality(*means[:5], len(rows), *means[5:])
+    return Quality(
+        ndcg_5=means[0], ndcg_10=means[1], mrr=means[2], precision=means[3], recall=means[4], queries=len(rows),
+        precision_5=means[5], recall_5=means[6],
+    )  # fmt: skip
 
 
 def _relevant(judged: Judgements, key: str) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from clipfarm_assets.clips import book, jobs
+from clipfarm_assets.clips import book, jobs, work
 from clipfarm_assets.clips.book import Edit
 from clipfarm_assets.clips.model import BatchConfig, LengthPreset, clip_id
 from clipfarm_assets.database.clip_tables import Clip, ClipBatch, Job
@@ -190,6 +190,37 @@ def test_a_clip_that_waits_for_its_export_is_not_taken_away(database: Database) 
     score_again(database, (100, 120))
     assert {each.id for each in book.list_clips(database, "b1")} == {only, clip_id("b1", 100_000, 120_000)}
     assert jobs.get_job(database, job.id).status == "queued"
+
+
+def test_an_export_that_kills_its_worker_three_times_fails_and_can_be_asked_for_again(database: Database) -> None:
+    (only,) = ready(database, (0, 20))
+    job = jobs.create_export_job(database, only, NOW)
+    for number in range(book.MAX_TRIES):
+        assert [each.job_id for each in work.waiting_exports(database)] == [job.id]
+        assert work.take_export(database, job.id, f"run-{number}", "video-1", NOW)
+        assert work.release(database, [f"run-{number}"], NOW) == 1
+    [export] = work.list_exports(database, only)
+    found = jobs.get_job(database, job.id)
+    assert (found.status, export.status, work.waiting_exports(database)) == ("failed", "failed", [])
+    assert "died 3 times" in (found.error_message or "") and found.error_message == export.error_message
+    again = jobs.create_export_job(database, only, NOW)
+    plan = work.take_export(database, again.id, "run-9", "video-1", NOW)
+    assert plan is not None
+    work.finish_export(database, plan, work.ExportedFile("clip.mp4", None, 1080, 1920, 10, ""), NOW)
+    assert jobs.get_job(database, again.id).status == "done" and jobs.get_job(database, job.id).status == "failed"
+
+
+def test_an_export_that_the_platform_stopped_costs_no_try(database: Database) -> None:
+    (only,) = ready(database, (0, 20))
+    job = jobs.create_export_job(database, only, NOW)
+    for _ in range(book.MAX_TRIES + 1):
+        plan = work.take_export(database, job.id, "run", "video-1", NOW)
+        assert plan is not None
+        work.give_back_export(database, plan, "The store does not answer.", NOW)
+        assert work.release(database, ["run"], NOW) == 0
+    found, [export] = jobs.get_job(database, job.id), work.list_exports(database, only)
+    assert (found.status, found.error_message, found.tries) == ("queued", "The store does not answer.", 0)
+    assert export.status == "queued"
 
 
 def test_batches_never_touch_each_others_clips(database: Database) -> None:

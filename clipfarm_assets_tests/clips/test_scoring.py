@@ -20,8 +20,10 @@ from clipfarm_assets.clips import book
 from clipfarm_assets.clips.local_score import Evidence, Judged
 from clipfarm_assets.clips.loudness import Loudness, read_loudness
 from clipfarm_assets.clips.model import GRADES, LENGTHS, BatchConfig, LengthPreset, Part, Timeframe
+from clipfarm_assets.clips.rejudging import batches_without_trend, note_rejudged, rejudge_batch
 from clipfarm_assets.clips.scoring import BatchReport, VideoInputs, local_candidates, score_batch
 from clipfarm_assets.clips.timeline import Timeline
+from clipfarm_assets.clips.trend import NO_VECTOR_YET
 from clipfarm_assets.clips.windows import FEWEST
 from clipfarm_assets.database.clip_tables import Clip, ClipLlmContext
 from clipfarm_assets.database.connect import Database
@@ -173,6 +175,28 @@ def test_scoring_again_gives_the_same_clips(quick_database: Database) -> None:
     first = [(c.id, c.title, c.viral_score, c.score_parts) for c in scored(quick_database, inputs())[1]]
     again = [(c.id, c.title, c.viral_score, c.score_parts) for c in scored(quick_database, inputs())[1]]
     assert first == again and len(first) >= FEWEST
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["local", "with a model"])
+@pytest.mark.parametrize("trend", [Judged.of([Evidence("nine others", 8.0)]), Judged.unknown("Two are near.")])
+def test_a_trend_that_comes_later_gives_what_scoring_with_it_would_have_given(
+    quick_database: Database, server: LlmServer, llm: Llm, trend: Judged, asked: bool
+) -> None:
+    _, local = scored(quick_database, inputs(), batch_id="b1")
+    server.say = lambda request: Turn({"clips": [told(local[0], viral_score=9.0)]})
+    model = llm if asked else None
+    _, expected = scored(quick_database, inputs(trend=trend), model)
+    _, late = scored(quick_database, inputs(trend=NO_VECTOR_YET), model)
+    assert batches_without_trend(quick_database) == {"b1": inputs().video_id}
+    assert all("No fused vector" in clip.score_parts["missing"]["local.trend"] for clip in late)
+    assert sorted(rejudge_batch(quick_database, "b1", trend, NOW)) == sorted(clip.id for clip in expected)
+    note_rejudged(quick_database, "b1")
+
+    def facts(clips: list[Clip]) -> list[tuple[object, ...]]:
+        return [(c.id, c.title, c.viral_score, c.grade_hook, c.grade_trend, c.score_parts) for c in clips]
+
+    assert facts(book.list_clips(quick_database, "b1")) == facts(expected)
+    assert batches_without_trend(quick_database) == {} and len(server.requests) == asked
 
 
 def test_a_timeframe_that_holds_no_clip_ends_ready_and_says_so(quick_database: Database) -> None:

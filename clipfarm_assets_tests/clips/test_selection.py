@@ -1,9 +1,15 @@
 """Clips against replay heatmaps: the numbers are right, and ours beat the simple ways on what they never saw."""
 
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from string import ascii_lowercase
+
 import numpy as np
 import pytest
 
-from benchmarks.clip_selection import BASELINES, cached, case_of, compare
+from benchmarks.clip_selection import BASELINES, cached, case_of, compare, main, real_cases
 from clipfarm_assets.clips.selection import (
     HOT,
     SPANS,
@@ -17,8 +23,9 @@ from clipfarm_assets.clips.selection import (
     text_tiling,
 )
 from clipfarm_assets.clips.timeline import Timeline
+from clipfarm_assets.media.cues import Cue
 from clipfarm_assets_tests.clips.made import made_videos, passages
-from clipfarm_assets_tests.clips.videos import talk
+from clipfarm_assets_tests.clips.videos import SAMPLES, talk
 from clipfarm_assets_tests.tasks.labelled_set import packaged_encoder
 
 DURATION = 250.0
@@ -96,6 +103,57 @@ def test_the_halves_of_the_made_videos_have_nothing_in_common() -> None:
     assert not choose & report
     first, again = made_videos("report", 2), made_videos("report", 2)
     assert [each.cues for each in first] == [each.cues for each in again] and first[0].cues != first[1].cues
+
+
+def test_a_folder_that_yt_dlp_has_filled_is_judged_and_what_cannot_be_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.clip_selection.packaged_encoder", lambda: letters)
+    monkeypatch.setenv("COLUMNS", "300")
+    whole, by_ids, plain = made_videos("report", 3)
+    name = "A talk [a-B_c1]"  # its brackets are none of a pattern
+    info = {"id": "a-B_c1", "title": "A talk", "language": "en", "duration": round(whole.duration_sec)}
+    (tmp_path / f"{name}.info.json").write_text(json.dumps(info | {"heatmap": whole.heatmap}))
+    (tmp_path / f"{name}.en.vtt").write_text(to_vtt(whole.cues))
+    shutil.copy(SAMPLES / "game-fail.mp4", tmp_path / f"{name}.mp4")
+    (tmp_path / "list.heatmap.json").write_text(json.dumps(by_ids.heatmap))
+    (tmp_path / "list.vtt").write_text(to_vtt(by_ids.cues))
+    (tmp_path / "silent.info.json").write_text(json.dumps({"heatmap": plain.heatmap}))
+    (tmp_path / "rare.info.json").write_text(json.dumps(info | {"heatmap": None}))
+    (tmp_path / "rare.en.vtt").write_text(to_vtt(plain.cues))
+    (tmp_path / "half.info.json").write_text(json.dumps({"heatmap": plain.heatmap[50:]}))
+    (tmp_path / "half.en.vtt").write_text(to_vtt(plain.cues))
+
+    (first, heat), (second, _) = real_cases(tmp_path, letters)
+    assert (first.video_id, first.title, first.language, heat) == (name, "A talk", "en", list(whole.heatmap))
+    assert first.loudness is not None and first.cuts_sec and second.loudness is None
+    assert [cue.text for cue in first.cues] == [cue.text for cue in whole.cues]
+    told = capsys.readouterr().err
+    assert "silent.info.json: There is no transcript" in told and "rare.info.json: It has no heatmap" in told
+    assert "half.info.json: The heatmap does not cover" in told
+
+    (tmp_path / f"{name}.info.json").unlink()
+    main([str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "clip_selection of 1 videos" in said and all(way in said for way in ("ours", *BASELINES))
+    with pytest.raises(SystemExit, match="no video that could be judged"):
+        main([str(Path(__file__).parent)])
+
+
+def letters(texts: Sequence[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """How often each letter stands in each text, as unit vectors."""
+    counts = np.array([[text.lower().count(letter) for letter in ascii_lowercase] for text in texts], np.float32)
+    return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+
+
+def to_vtt(cues: Sequence[Cue]) -> str:
+    """As a caption file has them: no words, and a language in the head."""
+    times = [f"{_clock(cue.start)} --> {_clock(cue.end)}\n{cue.text}\n" for cue in cues]
+    return "\n".join(["WEBVTT\nKind: captions\nLanguage: en\n", *times])
+
+
+def _clock(sec: float) -> str:
+    return f"{int(sec // 3600):02}:{int(sec // 60) % 60:02}:{sec % 60:06.3f}"
 
 
 def test_ours_lead_every_simple_way_on_the_half_that_nothing_was_chosen_on() -> None:

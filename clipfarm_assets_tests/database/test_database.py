@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
-import clipfarm_assets.database.clip_tables  # noqa: F401 - declares its tables
+from clipfarm_assets.database.clip_tables import ClipBatch, Job
 from clipfarm_assets.database.connect import Database, open_database
-from clipfarm_assets.database.migrate import migrate
+from clipfarm_assets.database.migrate import alembic_config, migrate
 from clipfarm_assets.database.tables import Base, PooledSegment, SegmentSource, VideoSegmentClusteringState
 from clipfarm_assets.errors import ConfigurationError, DatabaseOutdated, DatabaseUnavailable
 
@@ -67,6 +68,42 @@ def test_a_migration_that_fails_leaves_nothing_behind(database_url: str, monkeyp
     monkeypatch.undo()
     migrate(database)
     assert "tasks" in inspect(database.engine).get_table_names()
+
+
+def test_clips_of_an_older_version_keep_their_exports_and_are_looked_at_for_a_trend(database_url: str) -> None:
+    database, config = open_database(database_url), alembic_config()
+    with database.write() as session:
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0003")
+        for batch_id, trend in (("judged", "'B'"), ("unjudged", "NULL")):
+            session.execute(
+                text(
+                    "INSERT INTO clip_batches (id, video_source_id, name, config_json, status, tries, created_at, "
+                    f"updated_at) VALUES ('{batch_id}', 'v', 'n', '{{}}', 'ready', 0, :now, :now)"
+                ),
+                {"now": NOW},
+            )
+            session.execute(
+                text(
+                    "INSERT INTO clips (id, clip_batch_id, start_time_sec, end_time_sec, duration_sec, title, "
+                    "description, grade_trend, score_parts, status, transcript_preview, hashtags, created_at, "
+                    f"updated_at) VALUES ('c-{batch_id}', '{batch_id}', 0, 20, 20, '', '', {trend}, '{{}}', "
+                    "'candidate', '', '[]', :now, :now)"
+                ),
+                {"now": NOW},
+            )
+            session.execute(
+                text(
+                    "INSERT INTO jobs (id, kind, status, clip_batch_id, clip_id, progress, created_at, updated_at) "
+                    f"VALUES ('j-{batch_id}', 'export_clip', 'queued', '{batch_id}', 'c-{batch_id}', 0, :now, :now)"
+                ),
+                {"now": NOW},
+            )
+    migrate(database)
+    with database.read() as session:
+        awaits = {each.id: each.awaits_vector for each in session.scalars(select(ClipBatch))}
+        assert awaits == {"judged": False, "unjudged": True}
+        assert [(each.status, each.tries) for each in session.scalars(select(Job))] == [("queued", 0)] * 2
 
 
 def test_tables_of_a_newer_version_are_refused(database: Database) -> None:

@@ -1,6 +1,8 @@
 """Clips in the graph: from a row to ranked clips, and what people ask for is made whoever dies."""
 
 import io
+import itertools
+import json
 import os
 import shutil
 import signal
@@ -26,15 +28,17 @@ from clipfarm_assets.clips.book import (
     list_clips,
 )
 from clipfarm_assets.clips.jobs import create_export_job, get_job
-from clipfarm_assets.clips.model import BatchConfig, LengthPreset
+from clipfarm_assets.clips.model import GRADES, BatchConfig, LengthPreset, Timeframe
 from clipfarm_assets.clips.work import list_exports, note_launch
 from clipfarm_assets.database.clip_tables import ClipBatch
+from clipfarm_assets.fusion.build import build_fused
 from clipfarm_assets.graph.clip_sensor import due_jobs
 from clipfarm_assets.graph.clip_trend import views_of
 from clipfarm_assets.graph.jobs import chunk_config
 from clipfarm_assets.graph.launch import Launcher
 from clipfarm_assets.graph.removal import forget_videos
 from clipfarm_assets.media.frames import frames_at
+from clipfarm_assets_tests.fusion.corpus import Corpus
 from clipfarm_assets_tests.graph.conftest import NewDeployment
 from clipfarm_assets_tests.graph.deployment import PROJECT, Deployment
 from clipfarm_assets_tests.journeys.deployment import Graph
@@ -139,7 +143,7 @@ def test_a_sample_becomes_ranked_clips_with_thumbnails_and_is_not_made_twice(dep
     for clip in clips:
         assert 15 <= clip.duration_sec <= 60 and 1 <= len(clip.title) <= 60
         assert clip.viral_score is not None and clip.grade_trend is None
-        assert "fused vector" in clip.score_parts["missing"]["local.trend"]
+        assert "No fused vector" in clip.score_parts["missing"]["local.trend"]
         picture = np.asarray(Image.open(io.BytesIO(deployment.workshop.store.get(clip.thumbnail_path or "") or b"")))
         middle = frames_at(SAMPLES / f"{TALK}.mp4", [(clip.start_time_sec + clip.end_time_sec) / 2]).images[0]
         small = np.asarray(Image.fromarray(middle).resize(picture.shape[1::-1]))
@@ -164,6 +168,80 @@ def test_another_title_scores_again_without_embedding_and_leaves_what_a_person_e
     again = {clip.id: clip for clip in list_clips(database, default_batch_id(TALK))}
     assert (again[first.id].title, again[first.id].status, len(again)) == ("Mine", "edited", len(before))
     assert not {"raw_video", "raw_audio", "raw_text", "scene_segments"} & set(work.stages)
+
+
+@pytest.mark.slow
+def test_the_shipped_talk_becomes_five_clips_or_more_that_keep_the_contract(new_deployment: NewDeployment) -> None:
+    """The other samples are shorter than five of the shortest clips."""
+    made = new_deployment()
+    name = "talk-checklists"
+    add_sample(made, name, video_type="talking_head")
+    made.read_metadata()
+    assert made.materialize([*RAW, *CLIPS], [name]).success
+    database = made.workshop.database
+    config = BatchConfig(
+        clip_length_preset=LengthPreset.UP_TO_30, processing_timeframe=Timeframe(start=40.0, end=250.5)
+    )
+    asked = create_batch(database, name, config, now())[0]
+    assert obey_once(Graph(made.instance, made.definitions)) == ["make_clips"]
+    cues = json.loads((SAMPLES / f"{name}.json").read_text())["cues"]
+    words = [(word["start"], word["end"]) for cue in cues for word in cue["words"]]
+    bounds = {default_batch_id(name): (15, 60, 0.0, 296.834), asked.id: (10, 30, 40.0, 250.5)}
+    for batch_id, (shortest, longest, first, last) in bounds.items():
+        clips = sorted(list_clips(database, batch_id), key=lambda clip: clip.start_time_sec)
+        assert len(clips) >= 5 and get_batch(database, batch_id).status == "ready"
+        assert all(one.end_time_sec <= other.start_time_sec for one, other in itertools.pairwise(clips))
+        for clip in clips:
+            edges = (clip.start_time_sec, clip.end_time_sec)
+            assert shortest <= clip.duration_sec <= longest and first <= edges[0] < edges[1] <= last
+            assert not [word for word in words for edge in edges if word[0] + 1e-3 < edge < word[1] - 1e-3]
+            assert 1 <= len(clip.title) <= 60 and clip.thumbnail_path and clip.transcript_preview
+            assert clip.viral_score is not None and 0 <= clip.viral_score <= 10
+            assert clip.viral_score == round(clip.viral_score, 1)
+            assert {clip.grade_hook, clip.grade_flow, clip.grade_value} <= set(GRADES)
+
+
+@pytest.mark.slow
+def test_clips_get_their_trend_when_fused_vectors_first_appear_and_nothing_else_is_made_again(
+    deployment: Deployment, graph: Graph
+) -> None:
+    """Nine older videos, of which only the row and the vector are there, were watched before the talk came out."""
+    row = {"published_at": "2025-09-01T00:00:00Z", "captured_at": "2025-11-01T00:00:00Z"}
+    older = {f"v{n}": row | {"url": f"v{n}.mp4", "view_count": str(1000 * n)} for n in range(9)}
+    deployment.rows |= older
+    deployment.read_metadata()
+    deployment.materialize(CLIPS, [TALK])
+    asked = new_batch(deployment)
+    obey_once(graph)
+    database = deployment.workshop.database
+    batch_ids = [default_batch_id(TALK), asked.id]
+    before = {clip.id: clip for batch_id in batch_ids for clip in list_clips(database, batch_id)}
+    assert all("No fused vector" in clip.score_parts["missing"]["local.trend"] for clip in before.values())
+    mine = list_clips(database, asked.id)[0].id
+    edit_clip(database, mine, Edit(title="Mine"), now())
+    raw = {stage: deployment.identity(TALK, stage) for stage in RAW}
+
+    corpus = Corpus(deployment.workshop.store)
+    for video_id in (TALK, *older):
+        corpus.add(video_id)
+    build_fused(corpus.store, ["concat"], corpus.manifests())
+    assert sorted(obey_once(graph)) == ["make_clips", "process_videos"]
+    after = {clip.id: clip for batch_id in batch_ids for clip in list_clips(database, batch_id)}
+    assert after.keys() == before.keys()
+    for clip in after.values():
+        trend, was = clip.score_parts["local"]["parts"]["trend"], before[clip.id]
+        assert (clip.start_time_sec, clip.thumbnail_path) == (was.start_time_sec, was.thumbnail_path)
+        if clip.id == mine:
+            assert (clip.grade_trend, clip.title, clip.viral_score) == (None, "Mine", was.viral_score)
+        else:
+            assert clip.grade_trend and clip.viral_score is not None and "v" in trend["evidence"][0]["what"]
+            assert clip.score_parts["local"]["parts"]["hook"] == was.score_parts["local"]["parts"]["hook"]
+    table = pq.read_table(io.BytesIO(deployment.workshop.store.get(f"clipfarm/clips/{TALK}.parquet") or b""))
+    assert table["clip_id"].to_pylist() == [clip.id for clip in list_clips(database, batch_ids[0])]
+    assert None not in table["grade_trend"].to_pylist()
+    assert {stage: deployment.identity(TALK, stage) for stage in RAW} == raw
+    graph.cursors.clear()
+    assert obey_once(graph) == []
 
 
 def test_default_batches_can_be_switched_off_and_on_again(deployment: Deployment) -> None:

@@ -200,6 +200,9 @@ class Settings(BaseSettings):
         Path("data/text_vectors"), validation_alias="EMBEDDING_FOLDER",
         description="Local folder of the cache of vectors, and of what keeps processes below an API's limit.",
     )  # fmt: skip
+    search_judgments: Path | None = Field(
+        None, description="File that judges answers of the search: CSV or JSON of query, item and relevance (0 to 4)."
+    )
     twitch_client_id: str | None = Field(
         None,
         validation_alias="TWITCH_CLIENT_ID",

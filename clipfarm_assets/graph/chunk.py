@@ -38,6 +38,7 @@ _MOST_STARTED_TOGETHER = 64
 _QUICK_SEC = 0.5
 _LOGGED_FAILURES = 20
 _ERROR_LENGTH = 2000
+_ALREADY_THERE = "already there"
 
 
 class ProcessDied(VideoError):
@@ -80,6 +81,9 @@ def run_chunk(
         raise
     finally:
         step.events.close()
+        made = {status: count for status, count in step.counts.items() if status != _ALREADY_THERE}
+        workshop.measures.videos(stage.name, made)
+        workshop.measures.flush()
         if step.events.written:  # a look at the UI makes Dagster count all partitions after each of these
             forget_cached_status(context.instance, stage.name)
     context.log.info(f"{stage.name}: {step.summary()}")
@@ -129,7 +133,7 @@ class _Step:
         for item, identity in work.current:
             if self.planned or self._unbooked(item):
                 self._book(item, identity, 0.0)
-            self._count("already there")
+            self._count(_ALREADY_THERE)
         for item, error in work.refused:
             failures[item.video.video_id] = self._refuse(item, error)
         apart = "alone" if len(work.todo) == 1 else "suspects"

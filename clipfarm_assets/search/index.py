@@ -239,6 +239,12 @@ class SearchIndex:
                 stats.num_unindexed_rows if stats else table.count_rows(), table.version,
             )  # fmt: skip
 
+    def waiting(self) -> int:
+        """How many items say something and have no vector. Raises as ``table``."""
+        table = self.table()
+        with named("be counted"):
+            return int(table.count_rows("vector IS NULL AND words <> ''"))
+
     def indexed(self) -> dict[str, Indexed]:
         """What is indexed, by key: what a caller compares with, to write only what has changed."""
         table = self.table()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipfarm_assets.errors import ConfigurationError
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.text_provider.interface import Answers, Cause, Identity, ProviderSettings, TextFailure, Vector
 from clipfarm_assets.text_provider.limiter import RateLimiter
 
@@ -42,8 +43,10 @@ class OpenAIProvider:
         settings: ProviderSettings,
         limiter: RateLimiter,
         sleep: Callable[[float], None] = time.sleep,
+        measures: Measures | None = None,
     ) -> None:
         self._client, self._settings, self._limiter, self._sleep = client, settings, limiter, sleep
+        self._measures = measures or Measures()
         self.identity = Identity("openai", settings.model, settings.base_url or "", settings.dim)
 
     def embed(self, texts: Sequence[str], keep: Callable[[Answers], None]) -> Iterator[Answers]:
@@ -89,7 +92,10 @@ class OpenAIProvider:
         for attempt in range(1, self._settings.attempts + 1):
             if not self._limiter.take(stopped.is_set):
                 return _STOPPED
+            began = time.monotonic()
             result, retry_after_sec, again = self._attempt(texts)
+            outcome = result.cause.value if isinstance(result, TextFailure) else "ok"
+            self._measures.upstream("embedding", outcome, time.monotonic() - began)
             if not isinstance(result, TextFailure) or not again or attempt == self._settings.attempts:
                 return result
             if retry_after_sec is not None:
@@ -131,7 +137,7 @@ class OpenAIProvider:
         return [vectors[place] for place in range(count)]
 
 
-def open_openai(settings: ProviderSettings) -> OpenAIProvider:
+def open_openai(settings: ProviderSettings, measures: Measures | None = None) -> OpenAIProvider:
     """The API that the settings name.
 
     Raises:
@@ -148,9 +154,8 @@ def open_openai(settings: ProviderSettings) -> OpenAIProvider:
     client = OpenAI(
         api_key=key or _NO_KEY, base_url=settings.base_url or None, timeout=settings.timeout_sec, max_retries=0
     )
-    return OpenAIProvider(
-        client, settings, RateLimiter(settings.folder / "openai.bucket", settings.requests_per_minute)
-    )
+    limiter = RateLimiter(settings.folder / "openai.bucket", settings.requests_per_minute)
+    return OpenAIProvider(client, settings, limiter, measures=measures)
 
 
 def _of_status(status: int) -> TextFailure:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from clipfarm_assets.enrichment.enrich import enrich
 from clipfarm_assets.enrichment.twitch import Missing, Twitch, TwitchFailure, TwitchSettings
 from clipfarm_assets.errors import ProviderError
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.search.documents import Document
 from clipfarm_assets_tests.helix_server import CLIENT_ID, SECRET, TOKEN, Helix, serving
 
@@ -47,6 +48,17 @@ def test_empty_fields_are_filled_and_the_rows_own_words_stay(twitch: Twitch) -> 
     assert (second.document.game, second.document.broadcaster, second.document.tags) == ("Go", "Velvet", ("kept",))
     assert (first.source, second.source, third.source) == ("twitch", "twitch", "row")
     assert (third.failure, third.hot_score, third.vote_score) == (None, 0.0, 0)
+
+
+def test_every_request_is_counted_with_its_outcome(helix: Helix, tmp_path: Path) -> None:
+    measures = Measures()
+    settings = TwitchSettings(
+        "me", SecretStr(SECRET), f"{helix.url}/helix", f"{helix.url}/oauth2/token", pause_sec=0.01, folder=tmp_path
+    )
+    helix.faults = [(429, {}), (503, {})]
+    Twitch(settings, measures=measures).get("games", ["7"])
+    requests = {dict(k.labels)["outcome"]: n for k, n in measures.totals().items() if k.name == "upstream_requests"}
+    assert requests == {"ok": 2, "rate_limited": 1, "unavailable": 1}  # a token and an answer
 
 
 def test_without_credentials_the_row_is_all_there_is() -> None:

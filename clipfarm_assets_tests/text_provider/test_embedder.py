@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from clipfarm_assets.errors import ConfigurationError, ProviderError
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.text_provider.cache import VectorCache
 from clipfarm_assets.text_provider.embedder import Embedder, open_embedder
@@ -79,6 +80,21 @@ def test_another_model_dimension_or_address_is_another_vector(server: EmbeddingS
         for text in ("", "x")
     }
     assert len(keys) == 8
+
+
+def test_requests_and_lookups_are_counted(server: EmbeddingServer, tmp_path: Path) -> None:
+    server.fault = lambda number, texts: Fault(503) if number == 0 else None
+    measures = Measures()
+    fields = {"base_url": server.url, "dim": DIM, "folder": tmp_path, "requests_per_minute": 60_000, "pause_sec": 0.01}
+    settings = ProviderSettings("openai", api_key=SecretStr(KEY), **fields)  # type: ignore[arg-type]
+    made = open_embedder(settings, Settings(_env_file=None), None, measures)  # type: ignore[call-arg]
+    made.embed(["one", "two"])
+    made.embed(["one", "two", "three"])
+    found = {(each.name, *dict(each.labels).values()): n for each, n in measures.totals().items()}
+    assert found["upstream_requests", "embedding", "unavailable"] == 1
+    assert found["upstream_requests", "embedding", "ok"] == 2
+    assert (found["embedding_cache_requests", "hit"], found["embedding_cache_requests", "miss"]) == (2, 3)
+    assert KEY not in str(measures.totals())
 
 
 def test_vectors_are_forgotten_after_thirty_days(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from clipfarm_assets.models.catalog import ModelSet
 from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.artifacts import Versions
-from clipfarm_assets.transcription.recogniser import find_recogniser, transcription_settings
+from clipfarm_assets.transcription.found import find_recogniser, transcription_settings
 from clipfarm_assets.transcription.videos import Recognising, transcribe_videos
 
 

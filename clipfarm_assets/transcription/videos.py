@@ -25,14 +25,8 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Json, Made
 from clipfarm_assets.store.object_store import ObjectStore
-from clipfarm_assets.transcription.recogniser import (
-    Found,
-    Recogniser,
-    RecognitionFailure,
-    WhisperFound,
-    open_recogniser,
-    transcription_settings,
-)
+from clipfarm_assets.transcription.found import Found, WhisperFound, open_recogniser, transcription_settings
+from clipfarm_assets.transcription.recogniser import Recogniser, RecognitionFailure
 from clipfarm_assets.transcription.transcribe import transcribe
 from clipfarm_assets.workers.messages import Limits
 from clipfarm_assets.workers.worker import allow

@@ -15,14 +15,8 @@ from clipfarm_assets.llm.client import Cause
 from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.transcription.api import LARGEST_BYTES
-from clipfarm_assets.transcription.recogniser import (
-    ApiFound,
-    Heard,
-    RecognitionFailure,
-    TranscriptionSettings,
-    find_recogniser,
-    open_recogniser,
-)
+from clipfarm_assets.transcription.found import ApiFound, find_recogniser, open_recogniser
+from clipfarm_assets.transcription.recogniser import Heard, RecognitionFailure, TranscriptionSettings
 from clipfarm_assets.transcription.transcribe import Recognition, transcribe
 from clipfarm_assets_tests.transcription.speech_server import SpeechServer, Turn, serving
 

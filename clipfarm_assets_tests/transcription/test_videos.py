@@ -15,7 +15,7 @@ from clipfarm_assets.outcomes import Item
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.artifacts import Artifacts, Made, Versions
 from clipfarm_assets.store.object_store import ObjectStore
-from clipfarm_assets.transcription.recogniser import ApiFound
+from clipfarm_assets.transcription.found import ApiFound
 from clipfarm_assets.transcription.videos import Recognising, transcribe_videos
 from clipfarm_assets.workers.messages import Limits
 from clipfarm_assets_tests.media.making import Recipe, make_video, tone, x264

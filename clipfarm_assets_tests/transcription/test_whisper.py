@@ -12,13 +12,8 @@ from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.models.places import model_folder
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.transcription import whisper
-from clipfarm_assets.transcription.recogniser import (
-    Heard,
-    TranscriptionSettings,
-    WhisperFound,
-    find_recogniser,
-    open_recogniser,
-)
+from clipfarm_assets.transcription.found import WhisperFound, find_recogniser, open_recogniser
+from clipfarm_assets.transcription.recogniser import Heard, TranscriptionSettings
 from clipfarm_assets.transcription.transcribe import Recognition, transcribe
 from clipfarm_assets_tests.models.weights import lock_weights
 from clipfarm_assets_tests.transcription import tiny_whisper

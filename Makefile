@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' constraints.txt)
 WORKERS ?= 2
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder # in turn: the longest files are not the last ones
 
 .PHONY: run dev test slow torture check benchmark clean
 
@@ -17,10 +18,10 @@ dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, sensors on
 	@$(BIN)/clipfarm dev
 
 test: $(STAMP) check ## lint, types, layers and tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 slow: $(STAMP) ## the journeys that take minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m slow $(ARGS)
 
 torture: $(STAMP) ## kill -9 at random moments, and worse; ARGS: --moments, --seed, scenarios
 	$(BIN)/python -m clipfarm_assets_tests.torture $(ARGS)

@@ -22,6 +22,7 @@
     │   ├── QueryRefused           the query is not one that is answered: the message says why
     │   ├── IndexMissing           there is no search index yet: build it
     │   ├── IndexOutdated          it was built by other rules: build it again
+    │   ├── JudgmentsError         the file of judgments cannot be read: mend it, nothing was measured
     │   ├── IndexBusy              somebody else writes to it: do it again later
     │   └── IndexUnavailable       it does not answer, or its files are damaged: try again, or build it again
     ├── ProviderError              an API of texts or metadata does not do what it should: the message says why
@@ -151,6 +152,12 @@ class SearchError(ClipfarmError):
 
 class QueryRefused(SearchError):
     """The query is not one that is answered."""
+
+
+class JudgmentsError(SearchError):
+    """The file that judges the answers cannot be read, or says what is no judgment."""
+
+    hint = "Mend the file that CLIPFARM_SEARCH_JUDGMENTS names; nothing was measured."
 
 
 class IndexMissing(SearchError):

@@ -41,6 +41,24 @@ class Settings(BaseSettings):
     video_model: str = Field("MCG-NJU/videomae-base", description="Any transformers video model.")
     audio_model: str = Field("facebook/wav2vec2-base-960h", description="A transformers wav2vec2 model.")
     text_model: str = Field("all-MiniLM-L6-v2", description="A sentence-transformers model.")
+    speech_recogniser: Literal["auto", "off", "whisper", "openai"] = Field(
+        "auto",
+        description="What recognises speech where a video brings no transcript: whisper, openai (sound is sent to the "
+        "API), off, or auto: Whisper where its weights lie here already.",
+    )
+    speech_model: str = Field("openai/whisper-small", description="A Whisper model of transformers.")
+    speech_api_model: str = Field(
+        "whisper-1", description="A model of OpenAI's transcription API, or a compatible one."
+    )
+    speech_language: str | None = Field(
+        None,
+        pattern="^([a-z]{2,3})?$",
+        description="What is spoken, such as en; the recogniser finds out where it is empty.",
+    )
+    speech_overlap_sec: float = Field(5.0, gt=0, lt=15, description="Seconds that two pieces of a long sound share.")
+    speech_timeout_sec: float = Field(
+        300.0, gt=0, description="How long one answer of the transcription API is waited for."
+    )
     pooling: Literal["first_token", "mean"] = Field(
         "first_token", description="How the video model's states become one vector."
     )
@@ -182,6 +200,9 @@ class Settings(BaseSettings):
         Path("data/text_vectors"), validation_alias="EMBEDDING_FOLDER",
         description="Local folder of the cache of vectors, and of what keeps processes below an API's limit.",
     )  # fmt: skip
+    search_judgments: Path | None = Field(
+        None, description="File that judges answers of the search: CSV or JSON of query, item and relevance (0 to 4)."
+    )
     twitch_client_id: str | None = Field(
         None,
         validation_alias="TWITCH_CLIENT_ID",

@@ -29,6 +29,7 @@ class Status(StrEnum):
     UNSUPPORTED_MEDIA = "unsupported_media"
     NO_AUDIO_TRACK = "no_audio_track"
     EMPTY_TRANSCRIPT = "empty_transcript"
+    NOT_TRANSCRIBED = "not_transcribed"
     NOT_DESCRIBED = "not_described"
     NOT_ENRICHED = "not_enriched"
     TURNED_OFF = "turned_off"
@@ -69,6 +70,9 @@ _MEANINGS = {
     Status.UNSUPPORTED_MEDIA: Meaning("Failed", True, True, "not decodable"),
     Status.NO_AUDIO_TRACK: Meaning("Materialized", True, False, "a video without sound"),
     Status.EMPTY_TRANSCRIPT: Meaning("Materialized", True, False, "nothing said"),
+    Status.NOT_TRANSCRIBED: Meaning(
+        "Materialized", False, False, "without a transcript, since what recognises speech is out of reach"
+    ),
     Status.NOT_DESCRIBED: Meaning(
         "Materialized", False, False, "described by its transcript, since the language model is out of reach"
     ),

@@ -19,10 +19,10 @@ models = typer.Typer(help="Which models are used here, and their files.", no_arg
 
 @models.command("list")
 def list_() -> None:
-    """The three models of this deployment, where they come from, their licences, and why these."""
+    """The models of this deployment, where they come from, their licences, and why these."""
     resolved = _workshop().models
     table = Table("modality", "model", "revision", "licence", "from", title=f"profile: {resolved.profile}")
-    for ref in (resolved.video, resolved.audio, resolved.text):
+    for ref in filter(None, (resolved.video, resolved.audio, resolved.text, resolved.speech)):
         table.add_row(*(escape(value) for value in (ref.modality, ref.name, ref.revision, ref.licence, ref.origin)))
     console = Console()
     console.print(table)

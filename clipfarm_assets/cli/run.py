@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from clipfarm_assets.graph.platform import Workshop
+    from clipfarm_assets.store.object_store import ObjectStore
 
 _SHOWN_ERRORS = 20
 _SHOWN_TASKS = 5
@@ -98,8 +100,9 @@ def print_outcome(console: Console, ledger: "pa.Table", workshop: "Workshop") ->
         ],
     )
     _print_tasks(console, workshop)
+    _print_findable(console, store)
     console.print("Where the files lie:")
-    for name in ("raw", "embeddings", "fused", "scenes", "segments", "clusters", "tasks", "clips", "state"):
+    for name in ("raw", "embeddings", "fused", "scenes", "segments", "clusters", "tasks", "clips", "search", "state"):
         where = escape(store.location(f"clipfarm/{name}"))
         console.print(f"  {name:<11}{where}", highlight=False, soft_wrap=True)
 
@@ -119,6 +122,15 @@ def _print_tasks(console: Console, workshop: "Workshop") -> None:
         console.print(f"  {task.id[:8]}  priority {score}  {users}  {escape(task.title)}", highlight=False)
     if found:
         console.print("  See `clipfarm tasks`.", highlight=False)
+
+
+def _print_findable(console: Console, store: "ObjectStore") -> None:
+    from clipfarm_assets.discovery.whole import read_documents
+
+    kinds = Counter(known.document.kind for known in read_documents(store))
+    if kinds:
+        found = ", ".join(many(count, kind) for kind, count in kinds.most_common())
+        console.print(f"{found} to be found: `clipfarm search query`, `clipfarm clips list`, or `clipfarm serve`.")
 
 
 def _print_some(console: Console, lines: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """`clipfarm serve`: the HTTP API."""
 
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ def serve(
 
     Batches that are asked for here are made by Dagster: keep `clipfarm dev`, or a daemon, running beside it.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: on a query's few words its threads only wait
     import uvicorn
 
     from clipfarm_assets.errors import ConfigurationError
@@ -40,14 +42,14 @@ def serve(
         raise ConfigurationError(
             f"Whoever reaches {host} could change clips.", hint="Set CLIPFARM_HTTP_TOKEN, or serve this machine only."
         )
-    workshop = Workshop(settings)
+    workshop = Workshop(settings, keep_measures=True)
 
     def video(video_id: str) -> Video | None:
         found = workshop.videos([video_id]).get(video_id) if workshop.videos_etag() else None
         return None if found is None or found.removed else found
 
-    room, launcher = workshop.discovery, Launcher(settings.dagster_url, settings.dagster_header)
-    backend = Backend(settings, workshop.store, workshop.database, video, launcher.launch, room)
+    room, launch = workshop.discovery, Launcher(settings.dagster_url, settings.dagster_header).launch
+    backend = Backend(settings, workshop.store, workshop.database, video, launch, room, workshop.measures)
     app = create_app(backend, clips, discovery, metrics)
     measure(app)
     threading.Thread(target=_warm, args=[room], daemon=True, name="warm").start()

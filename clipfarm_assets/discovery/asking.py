@@ -9,11 +9,10 @@ from clipfarm_assets.text_provider.interface import TextFailure
 
 
 class Meaning(NamedTuple):
-    """The vector of a query's text, or ``why`` there is none, in words. ``cached``: nobody was asked for it."""
+    """The vector of a query's text, or ``why`` there is none, in words."""
 
     vector: Vector | None
     why: str | None = None
-    cached: bool = False
 
 
 def meaning(room: Discovery, text: str) -> Meaning:
@@ -29,9 +28,9 @@ def meaning(room: Discovery, text: str) -> Meaning:
             return Meaning(None, "Embedding is turned off.")
         if str(embedder.identity) != pointer.model:
             return Meaning(None, "The vectors of the configured model are still being made.")
-        (_, outcome, cached), *_ = embedder.stream([text])
+        (outcome,) = embedder.embed([text])
     except (ProviderError, ModelError) as error:
         return Meaning(None, error.what)
     if isinstance(outcome, TextFailure):
         return Meaning(None, outcome.what)
-    return Meaning(outcome, cached=cached)
+    return Meaning(outcome)

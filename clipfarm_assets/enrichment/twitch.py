@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from clipfarm_assets.errors import ProviderError
+from clipfarm_assets.measures import Measures, outcome_of_status
 from clipfarm_assets.text_provider.limiter import RateLimiter
 
 Resource = Literal["clips", "games", "users"]
@@ -60,8 +61,13 @@ Answer = dict[str, Any] | Missing | TwitchFailure
 class Twitch:
     """Asks Helix. Safe in several threads."""
 
-    def __init__(self, settings: TwitchSettings, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._settings, self._sleep = settings, sleep
+    def __init__(
+        self,
+        settings: TwitchSettings,
+        sleep: Callable[[float], None] = time.sleep,
+        measures: Measures | None = None,
+    ) -> None:
+        self._settings, self._sleep, self._measures = settings, sleep, measures or Measures()
         self._limiter = RateLimiter(settings.folder / "twitch.bucket", settings.requests_per_minute)
         self._token: str | None = None
         self._renewing = threading.Lock()
@@ -146,13 +152,19 @@ class Twitch:
         form = {"client_id": self._settings.client_id, "client_secret": secret, "grant_type": "client_credentials"}
         headers = {"Client-Id": self._settings.client_id, "Authorization": f"Bearer {token}"} if token else {}
         self._limiter.take()
+        began, outcome = time.monotonic(), "unavailable"
         try:
-            return requests.request(
+            response = requests.request(
                 method, url, params=[("id", each) for each in ids], data=None if token else form, headers=headers,
                 timeout=self._settings.timeout_sec, allow_redirects=False,
             )  # fmt: skip
+            outcome = outcome_of_status(response.status_code)
+            return response
         except requests.RequestException as error:  # its text holds the URL; the form's secret stands in no URL
+            outcome = "timed_out" if isinstance(error, requests.Timeout) else outcome
             return f"Twitch cannot be reached ({type(error).__name__})."
+        finally:
+            self._measures.upstream("twitch", outcome, time.monotonic() - began)
 
     def _pause(self, attempt: int, headers: Any) -> None:
         longest = min(self._settings.pause_sec * 2**attempt, _LONGEST_PAUSE_SEC)

@@ -30,7 +30,7 @@ from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.outcomes import Item, MakeMany, Result
 from clipfarm_assets.statuses import Status
-from clipfarm_assets.store.artifacts import Identity, Made
+from clipfarm_assets.store.artifacts import Identity, Made, Versions
 
 _PROOF_THREADS = 16
 _STARTED_TOGETHER = 8
@@ -38,6 +38,7 @@ _MOST_STARTED_TOGETHER = 64
 _QUICK_SEC = 0.5
 _LOGGED_FAILURES = 20
 _ERROR_LENGTH = 2000
+_ALREADY_THERE = "already there"
 
 
 class ProcessDied(VideoError):
@@ -80,6 +81,9 @@ def run_chunk(
         raise
     finally:
         step.events.close()
+        made = {status: count for status, count in step.counts.items() if status != _ALREADY_THERE}
+        workshop.measures.videos(stage.name, made)
+        workshop.measures.flush()
         if step.events.written:  # a look at the UI makes Dagster count all partitions after each of these
             forget_cached_status(context.instance, stage.name)
     context.log.info(f"{stage.name}: {step.summary()}")
@@ -129,7 +133,7 @@ class _Step:
         for item, identity in work.current:
             if self.planned or self._unbooked(item):
                 self._book(item, identity, 0.0)
-            self._count("already there")
+            self._count(_ALREADY_THERE)
         for item, error in work.refused:
             failures[item.video.video_id] = self._refuse(item, error)
         apart = "alone" if len(work.todo) == 1 else "suspects"
@@ -233,7 +237,9 @@ class _Step:
         item = Item(video, inputs, source_hash)
         if error is not None or self.force:
             return item, error
-        proof = artifacts.prove(self.stage.key(video.video_id), source_hash, self.versions)
+        proof = artifacts.prove(
+            self.stage.key(video.video_id), source_hash, self.versions, model_as_needed=self.stage.model_as_needed
+        )
         return item, proof if proof is not None and proof.status.meaning.terminal else None
 
     def _timed(self, results: Iterator[Result], total: int) -> Iterator[tuple[Item, Made | VideoError, float]]:
@@ -258,9 +264,10 @@ class _Step:
                 bar.update()
 
     def _store(self, item: Item, made: Made) -> Identity:
+        versions = self.versions if made.by_model else Versions(self.versions.code_version)
         return self.workshop.artifacts.put(
             self.stage.key(item.video.video_id), made, stage=self.stage.name, video_id=item.video.video_id,
-            source_hash=item.source_hash, versions=self.versions,
+            source_hash=item.source_hash, versions=versions,
         )  # fmt: skip
 
     def _unbooked(self, item: Item) -> bool:
@@ -269,17 +276,21 @@ class _Step:
         return (
             seen.outcome is None
             or not seen.outcome.status.materialized
-            or not seen.outcome.same_input(item.source_hash, self.versions)
+            or not self._speaks_of(item, seen.outcome)
             or seen.outcome.store_id != self.workshop.store_id
             or seen.planned_id > seen.outcome_id
         )
 
+    def _speaks_of(self, item: Item, outcome: Outcome) -> bool:
+        return outcome.same_input(item.source_hash, self.versions, model_as_needed=self.stage.model_as_needed)
+
     def _book(self, item: Item, identity: Identity, seconds: float, picture: bytes | None = None) -> None:
         outcome = Outcome(
-            status=identity.status, source_hash=item.source_hash, versions=self.versions, processed_at=identity.made_at,
+            status=identity.status, source_hash=item.source_hash, versions=identity.versions,
+            processed_at=identity.made_at,
             run_id=self.context.run.run_id, store_id=self.workshop.store_id, data_version=identity.data_version,
-            artifact_key=identity.key,
-            etag=identity.etag, embedding_dim=identity.embedding_dim, duration_sec=round(seconds, 3),
+            artifact_key=identity.key, etag=identity.etag, embedding_dim=identity.embedding_dim,
+            error=None if identity.status.meaning.terminal else _why(identity), duration_sec=round(seconds, 3),
         )  # fmt: skip
         event = dg.AssetMaterialization(
             self.context.asset_key,
@@ -308,8 +319,7 @@ class _Step:
     def _tries(self, item: Item) -> int:
         """Tries that failed with this input before this step."""
         before = self._seen.get(item.video.video_id, NO_EVENTS).outcome
-        again = before is not None and before.same_input(item.source_hash, self.versions)
-        return before.retry_count if before is not None and again else 0
+        return before.retry_count if before is not None and self._speaks_of(item, before) else 0
 
     def _observe(
         self,
@@ -337,6 +347,12 @@ class _Step:
         )
         self.events.observed(event, outcome)
         return outcome
+
+
+def _why(identity: Identity) -> str | None:
+    """Why what was made is not the last word, where the stage says so."""
+    why = identity.details.get("why")
+    return why if isinstance(why, str) else None
 
 
 def _failure(stage: Stage, failures: Mapping[str, Outcome], total: int) -> dg.Failure:

@@ -95,8 +95,12 @@ class Rule:
                 broken = upstream.status.failed or upstream.status is Status.UPSTREAM_FAILED
                 return Verdict(Status.UPSTREAM_FAILED if broken else Status.PENDING, outcome=outcome)
             data_versions[read.name] = upstream.outcome.data_version
-        source_hash = stage.source_hash(video, data_versions)
-        if outcome is None or outcome.status in _UNTRIED or not outcome.same_input(source_hash, versions):
+        source_hash, as_needed = stage.source_hash(video, data_versions), stage.model_as_needed
+        if (
+            outcome is None
+            or outcome.status in _UNTRIED
+            or not outcome.same_input(source_hash, versions, model_as_needed=as_needed)
+        ):
             return Verdict(Status.PENDING, source_hash, due=True, outcome=outcome, suspect=seen.died)
         if outcome.status.meaning.terminal:
             # A plan newer than the outcome is a run that died, or was stopped by another stage, before it said a word.

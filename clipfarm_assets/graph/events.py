@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.events import (
@@ -249,6 +249,39 @@ def newest_outcome_id(instance: dg.DagsterInstance, assets: Sequence[str]) -> in
     )
     with storage.index_connection() as connection:
         return int(connection.execute(query).scalar() or 0)
+
+
+def outcomes_after(instance: dg.DagsterInstance, assets: Sequence[str], event_id: int) -> tuple[int, datetime | None]:
+    """How many materializations and observations of the assets are newer than an event, and when the oldest came."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        kinds = (_MATERIALIZED, _OBSERVED)
+        records = [record for name in assets for kind in kinds for record in _records(instance, name, kind)]
+        times = [record.timestamp for record in records if record.storage_id > event_id]
+        return len(times), datetime.fromtimestamp(min(times), UTC) if times else None
+    log = SqlEventLogStorageTable.c
+    query = select(func.count(), func.min(log.timestamp)).where(
+        log.asset_key.in_([dg.AssetKey(name).to_string() for name in assets]),
+        log.dagster_event_type.in_([_MATERIALIZED, _OBSERVED]),
+        log.id > event_id,
+    )
+    with storage.index_connection() as connection:
+        count, oldest = connection.execute(query).one()
+    return int(count), oldest.replace(tzinfo=UTC) if oldest is not None else None
+
+
+def materialized_since(instance: dg.DagsterInstance, asset: str, moment: datetime) -> int:
+    """How many materializations of an asset are younger than a moment."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return sum(record.timestamp > moment.timestamp() for record in _records(instance, asset, _MATERIALIZED))
+    log = SqlEventLogStorageTable.c
+    query = select(func.count()).where(
+        log.asset_key == dg.AssetKey(asset).to_string(), log.dagster_event_type == _MATERIALIZED,
+        log.timestamp > moment.astimezone(UTC).replace(tzinfo=None),
+    )  # fmt: skip
+    with storage.index_connection() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def read_events(

@@ -19,10 +19,11 @@ def oldest_seen(instance: dg.DagsterInstance) -> int:
 
     What counts is what an asset saw when it began: an event that came while it worked is not in it.
     """
-    return min(_seen(instance, name) for name in FAN_IN)
+    return min(seen_by(instance, name) for name in FAN_IN)
 
 
-def _seen(instance: dg.DagsterInstance, name: str) -> int:
+def seen_by(instance: dg.DagsterInstance, name: str) -> int:
+    """The newest event that one of these assets had seen when it was last made; 0 where it never was."""
     event = instance.get_latest_materialization_event(dg.AssetKey(name))
     materialization = event.asset_materialization if event else None
     entry = materialization.metadata.get(SEEN) if materialization else None

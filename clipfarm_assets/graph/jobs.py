@@ -27,7 +27,7 @@ process_videos = dg.define_asset_job(
 )
 fan_in = dg.define_asset_job(
     "fan_in",
-    dg.AssetSelection.assets(*FAN_IN),
+    dg.AssetSelection.assets(*FAN_IN, "monitoring"),
     tags=TAGS,
     description="Manifests, fused vectors, the ledger and the search index.",
 )

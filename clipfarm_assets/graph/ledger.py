@@ -1,24 +1,27 @@
 """The ledger: one row a video and stage, told from Dagster's own event log."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from clipfarm_assets.database.measurements import replace_all
 from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.columns import column_schema
 from clipfarm_assets.graph.delta import NO_EVENTS
 from clipfarm_assets.graph.events import forget_cached_status
 from clipfarm_assets.graph.fan_in import SEEN, newest_input
 from clipfarm_assets.graph.outcome import Outcome
-from clipfarm_assets.graph.platform import Platform
+from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.presentation import markdown_table
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.state import State, no_garbage, read_state
+from clipfarm_assets.measures import LEDGER_VIDEOS, series
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import sweep_temporary
@@ -129,6 +132,17 @@ def count_by_stage(table: pa.Table) -> dict[str, dict[str, int]]:
     return counts
 
 
+def _leave_counts(workshop: Workshop, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """For the HTTP server, which shows them to Prometheus."""
+    figures = {
+        series(LEDGER_VIDEOS, stage=stage, status=status): float(count)
+        for stage, of_stage in counts.items()
+        for status, count in of_stage.items()
+    }
+    with workshop.database.write() as session:
+        replace_all(session, LEDGER_VIDEOS, figures, datetime.now(UTC))
+
+
 @dg.asset(
     group_name="state",
     kinds={"parquet"},
@@ -153,6 +167,7 @@ def ledger(context: dg.AssetExecutionContext, platform: Platform) -> dg.Material
     workshop.store.put(PARQUET_KEY, to_parquet(table))
     workshop.store.put(CSV_KEY, to_csv(table))
     counts = count_by_stage(table)
+    _leave_counts(workshop, counts)
     statuses = sorted({status for of_stage in counts.values() for status in of_stage})
     rows = [[stage, *(str(of_stage.get(status, 0)) for status in statuses)] for stage, of_stage in counts.items()]
     return dg.MaterializeResult(

@@ -41,9 +41,10 @@ class Outcome(NamedTuple):
     store_id: str = ""
     apart: str = ""
 
-    def same_input(self, source_hash: str, versions: Versions) -> bool:
-        """Whether the outcome speaks of this input, made by this code and model."""
-        return self.source_hash == source_hash and self.versions == versions
+    def same_input(self, source_hash: str, versions: Versions, *, model_as_needed: bool = False) -> bool:
+        """Whether it speaks of this input and is what this code and model give of it; see ``Versions.give``."""
+        given = self.versions.give(versions, self.status, model_as_needed=model_as_needed)
+        return self.source_hash == source_hash and given
 
     def to_fields(self) -> dict[str, Any]:
         """Plain JSON values by name, without those that are as by default."""

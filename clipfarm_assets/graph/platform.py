@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from pydantic import Field
 from clipfarm_assets.attempts import limits_of
 from clipfarm_assets.database.connect import Database, open_database
 from clipfarm_assets.database.discovery import deleted_by_people
+from clipfarm_assets.database.measurements import add
 from clipfarm_assets.database.migrate import migrate
 from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.embeddings.text import TextEncoder, load_text_encoder
 from clipfarm_assets.enrichment.twitch import Twitch, TwitchSettings
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.llm.client import Llm, open_llm
+from clipfarm_assets.measures import Deltas, Measures
 from clipfarm_assets.media.download import FetchOptions
 from clipfarm_assets.media.raw import Sources
 from clipfarm_assets.metadata.rows import Video
@@ -51,8 +54,11 @@ _STORE_ID_KEY = "clipfarm/state/store_id.txt"
 class Workshop:
     """The open tools of one process; the same for assets, sensors and the command line."""
 
-    def __init__(self, settings: Settings, s3: S3Resource | None = None) -> None:
+    def __init__(
+        self, settings: Settings, s3: S3Resource | None = None, *, keep_measures: bool = False
+    ) -> None:  # fmt: skip
         self.settings = settings
+        self.measures = Measures(self._keep if keep_measures else None)
         self._s3 = s3 or S3Resource()
         self._read: tuple[str | None, pa.Table] | None = None
 
@@ -104,7 +110,7 @@ class Workshop:
     @cached_property
     def llm(self) -> Llm | None:
         """The language model; None where `CLIPFARM_LLM_MODEL` names none."""
-        return open_llm(self.settings)
+        return open_llm(self.settings, self.measures)
 
     @cached_property
     def text_encoder(self) -> TextEncoder:
@@ -125,7 +131,8 @@ class Workshop:
             TwitchSettings(
                 settings.twitch_client_id, settings.twitch_client_secret, settings.twitch_api_url,
                 settings.twitch_token_url, folder=settings.embedding_folder,
-            )
+            ),
+            measures=self.measures,
         )  # fmt: skip
 
     def _open_embedder(self) -> Embedder | None:
@@ -134,8 +141,12 @@ class Workshop:
         if provider.provider == "openai" and not self.settings.embedding_enabled:
             return None
         if provider.provider == "sentence-transformers" and provider.model == self.settings.text_model:
-            return Embedder(LocalProvider(self.text_encoder), self._text_cache(), provider)
-        return open_embedder(provider, self.settings, self.store)
+            return Embedder(LocalProvider(self.text_encoder), self._text_cache(), provider, self.measures)
+        return open_embedder(provider, self.settings, self.store, self.measures)
+
+    def _keep(self, deltas: Deltas) -> None:
+        with self.database.write() as session:
+            add(session, deltas, datetime.now(UTC))
 
     def _text_cache(self) -> VectorCache:
         return open_cache(provider_settings(self.settings))
@@ -238,7 +249,7 @@ class Platform(dg.ConfigurableResource[Workshop]):
 
     @cached_property
     def _workshop(self) -> Workshop:
-        return Workshop(load_settings(), self.s3)
+        return Workshop(load_settings(), self.s3, keep_measures=True)
 
     def open(self) -> Workshop:
         return self._workshop

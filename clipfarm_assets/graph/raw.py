@@ -1,12 +1,28 @@
 """Raw artifacts: the video as MP4, its sound as WAV, what is said in it as JSON."""
 
+from collections.abc import Iterable, Iterator
+
 import dagster as dg
 
 from clipfarm_assets.graph.chunk import run_chunk
 from clipfarm_assets.graph.platform import Chunk, Platform
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.videos import VIDEO_ASSET
-from clipfarm_assets.media.raw import captions_key, extract_audios, extract_transcripts, fetch_videos
+from clipfarm_assets.media.raw import captions_key, extract_audios, fetch_videos
+from clipfarm_assets.models.catalog import ModelSet
+from clipfarm_assets.outcomes import Item, Result
+from clipfarm_assets.settings import Settings
+from clipfarm_assets.store.artifacts import Versions
+from clipfarm_assets.transcription.recogniser import find_recogniser, transcription_settings
+from clipfarm_assets.transcription.videos import Recognising, transcribe_videos
+
+
+def _speech_versions(settings: Settings, models: ModelSet) -> Versions:
+    found = find_recogniser(settings, models)
+    if found is None:
+        return Versions("1")
+    return Versions("1", found.name, found.revision, transcription_settings(settings).version)
+
 
 RAW_VIDEO = Stage(
     name="raw_video",
@@ -25,6 +41,8 @@ RAW_TEXT = Stage(
     fields=("transcript_path", "transcript_fingerprint", "language"),
     upstream=(RAW_VIDEO,),
     code_version="1",
+    model=_speech_versions,
+    model_as_needed=True,
 )
 
 
@@ -58,7 +76,14 @@ def raw_text(context: dg.AssetExecutionContext, platform: Platform, chunk: Chunk
     """What is said in the video, with times: `clipfarm/raw/text/<video_id>.json`.
 
     Taken from the row's sidecar (srt, vtt, json), else a subtitle stream of the container, else the captions that the
-    downloader brought. Where there is none the status is `empty_transcript`: Materialized, with an empty transcript.
+    downloader brought, else by speech recognition where there is one. Where nothing is said, or nobody listens, the
+    status is `empty_transcript`: Materialized, with an empty transcript.
     """
     shop = platform.open()
-    run_chunk(context, RAW_TEXT, shop, chunk, lambda items: extract_transcripts(items, shop.sources, shop.limits))
+
+    def make(items: Iterable[Item]) -> Iterator[Result]:
+        found = find_recogniser(shop.settings, shop.models)
+        recognising = None if found is None else Recognising(found, shop.settings, shop.store)
+        return transcribe_videos(items, shop.sources, recognising, shop.limits)
+
+    run_chunk(context, RAW_TEXT, shop, chunk, make)

@@ -24,6 +24,7 @@ from clipfarm_assets.graph.discovery import ENRICHED_METADATA, discovery_embeddi
 from clipfarm_assets.graph.events import read_events
 from clipfarm_assets.graph.fan_in import SEEN, newest_input
 from clipfarm_assets.graph.in_flight import mark_process
+from clipfarm_assets.graph.index_lag import index_lag, leave_lag
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.metadata.tables import videos_from_table
 
@@ -69,6 +70,7 @@ def search_index(context: dg.AssetExecutionContext, platform: Platform) -> dg.Ma
     emit_own_events(context)
     workshop, seen = platform.open(), newest_input(context.instance)
     done = sync(workshop.discovery, read_documents(workshop.store))
+    leave_lag(index_lag(context.instance, seen), workshop.database, datetime.now(UTC))
     return dg.MaterializeResult(metadata={SEEN: seen, **index_metadata(done)})
 
 

@@ -12,6 +12,7 @@ from clipfarm_assets.graph.cursor import Memory
 from clipfarm_assets.graph.delta import chunks
 from clipfarm_assets.graph.fan_in import newest_input, oldest_seen
 from clipfarm_assets.graph.in_flight import end_hung_workers, report_dead_runs, stalled_until, unfinished_runs
+from clipfarm_assets.graph.index_lag import index_lag, leave_lag
 from clipfarm_assets.graph.jobs import chunk_config, chunk_request, fan_in, process_videos, read_metadata_job
 from clipfarm_assets.graph.metadata import changed_files, csv_change
 from clipfarm_assets.graph.platform import Platform, Workshop
@@ -115,6 +116,7 @@ def _requests(agenda: Agenda, workshop: Workshop, unfinished: int) -> Iterable[d
 def fan_in_due(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
     """Waits for quiet: no unfinished run, and nothing new for `CLIPFARM_FAN_IN_QUIET_SEC`; half an hour at most."""
     workshop, instance = platform.open(), context.instance
+    leave_lag(index_lag(instance), workshop.database, datetime.now(UTC))
     memory = _Memory.read(context.cursor)
     newest, seen = newest_input(instance), oldest_seen(instance)
     if newest <= seen:

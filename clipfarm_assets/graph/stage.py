@@ -26,6 +26,8 @@ class Stage:
         beside: templates of further keys that belong to the artifact.
         code_version: raised by hand when the code makes something else of the same input.
         model: which model makes it, where one does.
+        model_as_needed: the model makes only what nothing else brings, so that another model leaves alone what was made
+            without one; see ``Versions.give``.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Stage:
     code_version: str
     model: ModelVersions | None = None
     beside: tuple[str, ...] = ()
+    model_as_needed: bool = False
 
     def key(self, video_id: str) -> str:
         return self.artifact.format(video_id=video_id)

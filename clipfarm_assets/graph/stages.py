@@ -33,7 +33,7 @@ def with_configured_models(settings: Settings) -> Callable[[dg.AssetSpec], dg.As
         SCORED_CLIPS.name: scored_by(settings),
         ENRICHED_METADATA.name: enriched_by(settings),
         DISCOVERY_EMBEDDING.name: embedded_by(settings),
-    }
+    }  # not the recogniser of raw_text: most transcripts have nothing to do with it, and the ledger goes by video
 
     def add(spec: dg.AssetSpec) -> dg.AssetSpec:
         model = configured.get(spec.key.to_user_string())

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -18,6 +18,7 @@ from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.errors import ClipfarmError
 from clipfarm_assets.http.media import stream
 from clipfarm_assets.http.problems import PROBLEMS, Refused, answer_with_problems
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
@@ -37,6 +38,7 @@ class Backend:
         video: a video's latest metadata row; None where there is none, or it is marked as removed.
         launch: asks for a run that does jobs of this kind.
         discovery: the search; None for a server without one.
+        measures: what the graph's own metadata is told of queries.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Backend:
     video: Callable[[str], Video | None]
     launch: Callable[[str], Launched] = lambda kind: Launched(None, "The sensor takes it up.")
     discovery: Discovery | None = None
+    measures: Measures = field(default_factory=Measures)
 
 
 class Health(BaseModel):

@@ -1,22 +1,33 @@
-"""What Prometheus scrapes: counts and times of this process, and what store and database hold at that moment."""
+"""What Prometheus scrapes: counts and times of this process, and what ``figures`` knows of the deployment."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 
-from clipfarm_assets.errors import ClipfarmError
-from clipfarm_assets.http.app import Here
+from clipfarm_assets.http.app import Backend
+from clipfarm_assets.http.figures import StoredFigures
 
 _QUERY_SECONDS = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0)
+_KINDS = ("text", "semantic", "hybrid", "suggest", "similar")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@dataclass
+class Asked:
+    """A query in work; the block that answers it says whether nothing was found."""
+
+    empty: bool = False
 
 
 class Metrics:
     """The metrics of one app."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: Backend) -> None:
+        self._measures = backend.measures
         self.registry = CollectorRegistry()
         on = self.registry
         self.requests = Counter(
@@ -40,67 +51,43 @@ class Metrics:
             "Queries by words alone, since no vector could be had.",
             registry=on,
         )
-        self.documents = Gauge("clipfarm_search_index_documents", "Items in the index.", registry=on)
-        self.with_vector = Gauge(
-            "clipfarm_search_index_documents_with_vector", "Items of it with a vector.", registry=on
-        )
-        self.unindexed = Gauge(
-            "clipfarm_search_index_unindexed_rows", "Rows that the next optimize takes in.", registry=on
-        )
-        self.backlog = Gauge(
-            "clipfarm_embedding_backlog", "Items of the index without a discovery vector.", registry=on
-        )
-        self.coverage = Gauge(
-            "clipfarm_embedding_coverage_ratio", "Share of items with a vector.", ["modality"], registry=on
-        )
-        self.cache = Counter(
-            "clipfarm_embedding_cache_requests_total", "Queries looked up in the cache.", ["result"], registry=on
-        )
-        self.up = Gauge("clipfarm_search_index_up", "1 where the index answers.", registry=on)
+        for kind in _KINDS:  # a share of nothing is 0, and not absent
+            self.query_seconds.labels(kind)
+            self.empty.labels(kind)
+        on.register(StoredFigures(backend))
 
     @contextmanager
-    def query(self, kind: str) -> Iterator[None]:
-        """Times a query."""
-        with self.query_seconds.labels(kind).time():
-            yield
-
-    def look(self, here: Here) -> None:
-        """Reads what the index holds; 0 in ``clipfarm_search_index_up`` where it does not answer."""
-        if here.discovery is None:
-            return
+    def query(self, kind: str) -> Iterator[Asked]:
+        """Times and counts a query, for Prometheus and for the graph's own metadata."""
+        began, asked = time.perf_counter(), Asked()
         try:
-            facts = here.discovery.index.facts()
-        except ClipfarmError:
-            self.up.set(0)
-            return
-        self.up.set(1)
-        self.documents.set(facts.documents)
-        self.with_vector.set(facts.with_vector)
-        self.unindexed.set(facts.unindexed)
-        self.backlog.set(facts.documents - facts.with_vector)
-        self.coverage.labels("discovery").set(facts.with_vector / facts.documents if facts.documents else 1.0)
+            yield asked
+        finally:
+            seconds = time.perf_counter() - began
+            self.query_seconds.labels(kind).observe(seconds)
+            self._measures.query(kind, seconds, empty=asked.empty)
+            if asked.empty:
+                self.empty.labels(kind).inc()
 
 
 metrics = APIRouter(tags=["health"])
 
 
 @metrics.get("/metrics", response_class=Response)
-def scrape(request: Request, here: Here) -> Response:
+def scrape(request: Request) -> Response:
     """Metrics in the text format of Prometheus."""
-    found = metrics_of(request.app)
-    found.look(here)
-    return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(metrics_of(request.app).registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def metrics_of(app: FastAPI) -> Metrics:
-    """The metrics of an app, made at the first look."""
+    """The metrics of an app; ``measure`` has made them."""
     found: Metrics = app.state.metrics
     return found
 
 
 def measure(app: FastAPI) -> None:
     """Counts and times every request of the app."""
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(app.state.backend)
 
     @app.middleware("http")
     async def timed(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -111,6 +98,7 @@ def measure(app: FastAPI) -> None:
             return response
         finally:
             route = getattr(request.scope.get("route"), "path", "unknown")  # never the path: ids are no labels
+            method = request.method if request.method in _METHODS else "other"  # nor what a caller makes up
             found = metrics_of(app)
-            found.requests.labels(request.method, route, status).inc()
-            found.request_seconds.labels(request.method, route).observe(time.perf_counter() - began)
+            found.requests.labels(method, route, status).inc()
+            found.request_seconds.labels(method, route).observe(time.perf_counter() - began)

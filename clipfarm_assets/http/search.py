@@ -18,7 +18,7 @@ from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.http.app import Backend, Here
 from clipfarm_assets.http.metrics import Metrics, metrics_of
 from clipfarm_assets.http.problems import Refused
-from clipfarm_assets.search.documents import Document, Kind, item_key
+from clipfarm_assets.search.documents import Document, Kind, Source, item_key
 from clipfarm_assets.search.filters import Filters
 from clipfarm_assets.search.query import (
     MAX_OFFSET,
@@ -31,7 +31,7 @@ from clipfarm_assets.search.query import (
     similar,
 )
 from clipfarm_assets.search.rows import Vector
-from clipfarm_assets.search.suggest import MOST, Source, suggest
+from clipfarm_assets.search.suggest import MOST, suggest
 
 _MOST_TAGS = 20
 _EXAMPLE_ID = "5f1c1c0e-3c43-5c56-9d0b-8f5f0c8f9b11"
@@ -199,12 +199,11 @@ def find(asked: Annotated[SearchQuery, Query()], request: Request, here: Here) -
     A word may have a typing error. Where the meaning of a query cannot be had, hybrid answers by words and says so.
     """
     room, question, metrics = _room(here), asked.question(), metrics_of(request.app)
-    with metrics.query(asked.mode):
+    with metrics.query(asked.mode) as query:
         vector, why = _vector(room, asked, metrics)
         popularity = StoredPopularity(here.database)
         page = search(room.index, question, now=datetime.now(UTC), vector=vector, popularity=popularity)
-    if not page.hits:
-        metrics.empty.labels(asked.mode).inc()
+        query.empty = not page.hits
     last = asked.offset + asked.limit >= page.total and page.total_is_exact
     more = bool(page.hits) and not last and asked.offset + asked.limit <= MAX_OFFSET
     return Found(
@@ -221,11 +220,9 @@ def complete(
     limit: Annotated[int, Query(ge=1, le=MOST)] = 10,
 ) -> Suggestions:  # fmt: skip
     """Titles, people, games and tags with a word that begins so."""
-    metrics = metrics_of(request.app)
-    with metrics.query("suggest"):
+    with metrics_of(request.app).query("suggest") as query:
         found = suggest(_room(here).index, q, limit)
-    if not found:
-        metrics.empty.labels("suggest").inc()
+        query.empty = not found
     return Suggestions(items=[SuggestionOut(text=each.text, source=each.source) for each in found])
 
 
@@ -240,9 +237,10 @@ def videos_alike(video_id: str, request: Request, here: Here, limit: Limit = 20)
     """Videos like this one, by picture, sound and text together; none where it has no fused vector yet."""
     _existing(here, "video", video_id)
     room = _room(here)
-    with metrics_of(request.app).query("similar"):
+    with metrics_of(request.app).query("similar") as query:
         found = _neighbours(request, here).of(video_id, limit + 20) or []  # some of them may be deleted since
         documents = room.documents([item_key("video", other) for other, _ in found])
+        query.empty = not documents
     pairs = [(documents[item_key("video", v)], score) for v, score in found if item_key("video", v) in documents]
     return Items(items=_items(here, pairs[:limit]))
 
@@ -251,8 +249,9 @@ def videos_alike(video_id: str, request: Request, here: Here, limit: Limit = 20)
 def clips_alike(clip_id: UUID, request: Request, here: Here, limit: Limit = 20) -> Items:
     """Clips like this one, by what their words mean; none where it has no vector yet."""
     item_id = _existing(here, "clip", str(clip_id))
-    with metrics_of(request.app).query("similar"):
+    with metrics_of(request.app).query("similar") as query:
         found = similar(_room(here).index, item_key("clip", item_id), size=limit, filters=Filters(kind="clip")) or ()
+        query.empty = not found
     return Items(items=_items(here, [(hit.document, hit.score) for hit in found]))
 
 
@@ -318,7 +317,6 @@ def _vector(room: Discovery, asked: SearchQuery, metrics: Metrics) -> tuple[Vect
         return None, None
     found = meaning(room, asked.q)
     if found.vector is not None:
-        metrics.cache.labels("hit" if found.cached else "miss").inc()
         return found.vector, None
     metrics.degraded.inc()
     if asked.mode == "semantic":

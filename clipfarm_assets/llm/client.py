@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from clipfarm_assets.errors import ConfigurationError
 from clipfarm_assets.llm.prompts import Prompt
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,8 +98,12 @@ class Llm:
         model: its name, as answers are signed with.
     """
 
-    def __init__(self, client: "OpenAI", model: str, prices_usd: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self, client: "OpenAI", model: str, prices_usd: tuple[float, float] | None = None,
+        measures: Measures | None = None,
+    ) -> None:  # fmt: skip
         self.model = model
+        self._measures = measures or Measures()
         self._client = client
         self._prices_usd = prices_usd
 
@@ -116,6 +121,8 @@ class Llm:
         usage = Usage()
         for left in range(_ASKED_AGAIN, -1, -1):
             result = self._ask_once(prompt, question, answer, pictures)
+            outcome = result.cause.value if isinstance(result, LlmFailure) else "ok"
+            self._measures.upstream("llm", outcome, result.usage.seconds)
             usage += result.usage
             again = isinstance(result, LlmFailure) and result.cause in (Cause.INVALID_ANSWER, Cause.INCOMPLETE)
             if not again or not left:
@@ -161,7 +168,7 @@ def open_client(settings: Settings) -> "OpenAI":
     )
 
 
-def open_llm(settings: Settings) -> Llm | None:
+def open_llm(settings: Settings, measures: Measures | None = None) -> Llm | None:
     """The configured model; None where ``CLIPFARM_LLM_MODEL`` names none: a key alone sends nothing.
 
     Raises:
@@ -175,7 +182,7 @@ def open_llm(settings: Settings) -> Llm | None:
             "CLIPFARM_LLM_MODEL is set, and there is no key.",
             hint="Set OPENAI_API_KEY, or OPENAI_BASE_URL of a server that needs none; or unset CLIPFARM_LLM_MODEL.",
         )
-    return Llm(open_client(settings), settings.llm_model, settings.llm_prices_usd)
+    return Llm(open_client(settings), settings.llm_model, settings.llm_prices_usd, measures)
 
 
 def _read(response: "Response", answer: type[T], usage: Usage) -> Reply[T] | LlmFailure:

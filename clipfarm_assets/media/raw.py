@@ -52,12 +52,22 @@ def fetch_videos(items: Iterable[Item], sources: Sources, limits: Limits) -> Ite
 
 def extract_audios(items: Iterable[Item], store: ObjectStore, limits: Limits) -> Iterator[Result]:
     """Makes a mono 16 kHz WAV of each video's sound; a video without sound is an outcome."""
-    return made_of_each(items, partial(_extract_audio, store), limits)
+    return made_of_each(items, partial(extract_audio, store), limits)
 
 
 def extract_transcripts(items: Iterable[Item], sources: Sources, limits: Limits) -> Iterator[Result]:
-    """Takes each transcript from the sidecar, else a subtitle stream, else the downloader's captions."""
+    """Takes each transcript from the sidecar, else a subtitle stream, else the downloader's captions: none listens."""
     return made_of_each(items, partial(_extract_transcript, sources), limits)
+
+
+def made_of_transcript(transcript: Transcript, *, by_model: bool) -> Made:
+    """The raw text of a transcript; one in which nothing is said is an outcome of its own."""
+    details: dict[str, Json] = {
+        "cues": len(transcript.cues), "characters": len(transcript.transcript), "source": transcript.source,
+        "language": transcript.language,
+    }  # fmt: skip
+    status = Status.EMPTY_TRANSCRIPT if transcript.is_empty else Status.SUCCESS
+    return Made(to_json(transcript), status, details, by_model=by_model)
 
 
 def _fetch_video(sources: Sources, item: Item) -> Made:
@@ -82,7 +92,12 @@ def _claimed_duration_sec(path: Path) -> float | None:
         return None if media.container.duration is None else media.container.duration / av.time_base
 
 
-def _extract_audio(store: ObjectStore, item: Item) -> Made:
+def extract_audio(store: ObjectStore, item: Item) -> Made:
+    """The sound of one video as a mono 16 kHz WAV among the temporary files; none is an outcome.
+
+    Raises:
+        VideoError: the video is not there, or its sound cannot be decoded.
+    """
     with raw_file(item, "raw_video", store) as video:
         path = _folder() / "audio.wav"
         try:
@@ -97,13 +112,7 @@ def _folder() -> Path:
 
 
 def _extract_transcript(sources: Sources, item: Item) -> Made:
-    transcript = _transcript(item, _folder(), sources)
-    status = Status.SUCCESS if transcript.transcript.strip() else Status.EMPTY_TRANSCRIPT
-    details: dict[str, Json] = {
-        "cues": len(transcript.cues), "characters": len(transcript.transcript), "source": transcript.source,
-        "language": transcript.language,
-    }  # fmt: skip
-    return Made(to_json(transcript), status, details)
+    return made_of_transcript(_transcript(item, _folder(), sources), by_model=False)
 
 
 def _transcript(item: Item, folder: Path, sources: Sources) -> Transcript:

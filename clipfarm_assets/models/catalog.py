@@ -2,7 +2,8 @@
 
 Order of places: model folder, store, the hub's local cache, hub. Video and audio are both real or both stand-ins,
 never a mix; text is real in both. ``auto`` never goes back from real models to stand-ins: an outage of the hub must
-not make every embedding again. What was in use stands in the store at ``clipfarm/state/models.json``.
+not make every embedding again. What was in use stands in the store at ``clipfarm/state/models.json``. Speech is
+recognised by a real model or by none.
 """
 
 import importlib.metadata
@@ -10,7 +11,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,13 +37,18 @@ _CLASSES: Mapping[Modality, str] = {
 
 @dataclass(frozen=True)
 class ModelSet:
-    """The three models, and in sentences for people which they are and why."""
+    """The models, and in sentences for people which they are and why.
+
+    Attributes:
+        speech: what recognises speech on this machine; None where nothing does.
+    """
 
     profile: Literal["real", "stand-in"]
     video: ModelRef
     audio: ModelRef
     text: ModelRef
     reasons: tuple[str, ...]
+    speech: ModelRef | None = None
 
 
 def resolve_models(settings: Settings, store: ObjectStore | None) -> ModelSet:
@@ -50,10 +56,17 @@ def resolve_models(settings: Settings, store: ObjectStore | None) -> ModelSet:
 
     Raises:
         ModelUnavailable: profile ``real`` and the weights cannot be had; or ``auto`` where real models were in use
-            before; or a setting names a model that is neither locked nor pinned by a commit.
+            before; or Whisper is asked for, and its weights cannot be had; or a setting names a model that is neither
+            locked nor pinned by a commit.
         ModelMismatch: the installed text package is not the locked version.
         ConfigurationError, StoreError: as their names say.
     """
+    found = _embedding_models(settings, store)
+    speech, speech_reason = _speech_model(settings, store)
+    return replace(found, speech=speech, reasons=(*found.reasons, speech_reason))
+
+
+def _embedding_models(settings: Settings, store: ObjectStore | None) -> ModelSet:
     text, text_reason = _text_model(settings, store)
     if settings.profile == "stand-in":
         return _stand_ins(text, ("Stand-in models, because CLIPFARM_PROFILE is stand-in.", text_reason))
@@ -132,7 +145,9 @@ def remember_real(store: ObjectStore | None) -> None:
         store.put(STATE_KEY, json.dumps({"profile": "real"}).encode())
 
 
-def locate(entry: LockEntry, settings: Settings, store: ObjectStore | None) -> tuple[ModelRef | None, str]:
+def locate(
+    entry: LockEntry, settings: Settings, store: ObjectStore | None, *, ask_hub: bool = True
+) -> tuple[ModelRef | None, str]:
     """Where the weights are, None where they cannot be had, and a sentence that says so."""
     called = f"{entry.name} ({entry.revision[:12]})"
     if places.in_folder(entry, settings):
@@ -141,6 +156,8 @@ def locate(entry: LockEntry, settings: Settings, store: ObjectStore | None) -> t
         return ref_of(entry, "store"), f"{called} is in the store."
     if places.in_hub_cache(entry):
         return ref_of(entry, "hub"), f"{called} is in the hub's local cache."
+    if not ask_hub:
+        return None, f"{called} is neither in {settings.model_dir} nor in the store."
     problem = places.hub_problem(entry.name, entry.revision, settings.hub_timeout_sec)
     if problem is None:
         return ref_of(entry, "hub"), f"{called} is fetched from {places.hub_endpoint()}."
@@ -157,6 +174,25 @@ def _text_model(settings: Settings, store: ObjectStore | None) -> tuple[ModelRef
     ref, reason = locate(entry, settings, store)
     if ref is None:
         raise ModelUnavailable(reason, hint="Run `clipfarm models pull` where the hub can be reached.")
+    return ref, reason
+
+
+def _speech_model(settings: Settings, store: ObjectStore | None) -> tuple[ModelRef | None, str]:
+    """Whisper where it is asked for, or by itself where its weights lie here: a gigabyte is not fetched unasked."""
+    asked = settings.speech_recogniser
+    if asked == "openai":
+        return None, f"Speech is recognised by {settings.speech_api_model} behind the API."
+    if asked == "off" or (asked == "auto" and settings.profile == "stand-in"):
+        setting = "CLIPFARM_SPEECH_RECOGNISER is off" if asked == "off" else "CLIPFARM_PROFILE is stand-in"
+        return None, f"Speech is not recognised, because {setting}."
+    ref, reason = locate(locked(settings.speech_model, "speech", settings), settings, store, ask_hub=asked == "whisper")
+    if ref is None and asked == "whisper":
+        raise ModelUnavailable(
+            f"Speech cannot be recognised: {reason}",
+            hint="Run `clipfarm models pull` where the hub can be reached, or set CLIPFARM_SPEECH_RECOGNISER=off.",
+        )
+    if ref is None:
+        return None, f"Speech is not recognised: {reason} `clipfarm models pull` fetches it."
     return ref, reason
 
 

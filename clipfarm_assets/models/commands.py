@@ -1,6 +1,7 @@
 """What `clipfarm models lock`, `pull` and `verify` do; each gives rows to print, one a file.
 
-They work on the three models that the settings name, and on the packaged text model where it is the default's source.
+They work on the models that the settings name, Whisper unless something else recognises speech, and on the packaged
+text model where it is the default's source.
 """
 
 import shutil
@@ -175,6 +176,8 @@ def _named(settings: Settings) -> Iterator[tuple[str, Modality]]:
     yield settings.video_model, "video"
     yield settings.audio_model, "audio"
     yield settings.text_model, "text"
+    if settings.speech_recogniser in ("auto", "whisper"):
+        yield settings.speech_model, "speech"
 
 
 def _entry(name: str, modality: Modality, settings: Settings) -> LockEntry:

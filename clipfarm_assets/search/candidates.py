@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipfarm_assets.errors import DimensionMismatch
-from clipfarm_assets.search.connection import named
 from clipfarm_assets.search.rows import Vector
 from clipfarm_assets.search.words import Word
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from lancedb.table import Table
+    from lancedb.table import AsyncTable
 
+KEY = ("key",)
 FACTS = ("key", "created_us", "views", "language", "game_id", "game")
-"""What sorting and counting need of a candidate."""
+"""What sorting and counting need of a candidate; each column costs as much as a twentieth of a question."""
 
 FEW = 5
 NEAR = 100
@@ -36,7 +36,7 @@ _ONE_LETTER_FROM, _TWO_LETTERS_FROM = 4, 8
 
 @dataclass(frozen=True)
 class Found:
-    """Candidates, best first: a row each with ``FACTS`` and ``score``."""
+    """Candidates, best first: a row each with ``key``, the other columns that were asked for, and ``score``."""
 
     rows: "pa.Table"
 
@@ -47,20 +47,30 @@ class Found:
         return found
 
 
-def by_words(table: "Table", words: Sequence[Word], where: str | None, depth: int) -> Found:
+async def by_words(
+    table: "AsyncTable", words: Sequence[Word], where: str | None, depth: int, columns: Sequence[str] = KEY
+) -> Found:
     """The ``depth`` best documents that have all the words; those with typing errors after those without."""
     import pyarrow as pa
 
-    exact = _text(table, every_word([word.stem for word in words]), where, depth)
+    exact = await _text(table, every_word([word.stem for word in words]), where, depth, columns)
     if exact.num_rows >= FEW or not any(_letters_off(word) for word in words):
         return Found(exact)
-    fuzzy = _text(table, _nearly_every_word(words), where, depth)
+    fuzzy = await _text(table, _nearly_every_word(words), where, depth, columns)
     known = set(exact["key"].to_pylist())
     new = fuzzy.filter(pa.array([key not in known for key in fuzzy["key"].to_pylist()], pa.bool_()))
     return Found(pa.concat_tables([exact, new]).slice(0, depth))
 
 
-def by_meaning(table: "Table", vector: Vector, where: str | None, depth: int, *, exact: bool = False) -> Found:
+async def by_meaning(
+    table: "AsyncTable",
+    vector: Vector,
+    where: str | None,
+    depth: int,
+    columns: Sequence[str] = KEY,
+    *,
+    exact: bool = False,
+) -> Found:
     """The ``depth`` nearest documents, fewer only where fewer have a vector and pass.
 
     HNSW answers where it is there and depth is at most ``NEAR``; its answers are compared exactly. Deeper, and where
@@ -69,40 +79,41 @@ def by_meaning(table: "Table", vector: Vector, where: str | None, depth: int, *,
     Raises:
         DimensionMismatch: the vector has another length than the index's, or is all zeros.
     """
-    dim = table.schema.field("vector").type.list_size
+    dim = (await table.schema()).field("vector").type.list_size
     if vector.shape != (dim,) or not np.isfinite(vector).all() or not vector.any():
         raise DimensionMismatch(f"The query's vector is {vector.shape} and the index holds ({dim},), not all zeros.")
     approximate = not exact and depth <= NEAR
-    rows = _nearest(table, vector, where, depth, exact=not approximate)
+    rows = await _nearest(table, vector, where, depth, columns, exact=not approximate)
     if approximate and rows.num_rows < depth:
-        rows = _nearest(table, vector, where, depth, exact=True)
+        rows = await _nearest(table, vector, where, depth, columns, exact=True)
     return Found(rows)
 
 
-def everything(table: "Table", where: str | None) -> Found:
+async def everything(table: "AsyncTable", where: str | None) -> Found:
     """Every item that passes, in no order; ``score`` is 0."""
     import pyarrow as pa
 
-    with named("be read"):
-        query = table.search().select(list(FACTS)).limit(None)
-        rows = (query.where(where) if where else query).to_arrow()
+    query = table.query().select(list(FACTS))
+    rows = await (query.where(where) if where else query).to_arrow()
     return Found(rows.append_column("score", pa.array(np.zeros(rows.num_rows, np.float32))))
 
 
-def _nearest(table: "Table", vector: Vector, where: str | None, depth: int, *, exact: bool) -> "pa.Table":
-    with named("be searched by meaning"):
-        query: Any = table.search(vector, vector_column_name="vector")
-        query = query.distance_type("cosine").limit(depth).select([*FACTS, "_distance"])
-        query = query.bypass_vector_index() if exact else query.ef(_EF).refine_factor(_REFINE)
-        rows = (query.where(where, prefilter=True) if where else query).to_arrow()
+async def _nearest(
+    table: "AsyncTable", vector: Vector, where: str | None, depth: int, columns: Sequence[str], *, exact: bool
+) -> "pa.Table":
+    query = table.vector_search(vector).column("vector").distance_type("cosine")
+    query = query.limit(depth).select([*columns, "_distance"])
+    query = query.bypass_vector_index() if exact else query.ef(_EF).refine_factor(_REFINE)
+    rows = await (query.where(where) if where else query).to_arrow()
     score = np.nan_to_num(1.0 - rows["_distance"].to_numpy(), nan=-1.0)
     return _best_first(rows.drop_columns("_distance"), score)
 
 
-def _text(table: "Table", question: Any, where: str | None, depth: int) -> "pa.Table":
-    with named("be searched by words"):
-        query: Any = table.search(question, query_type="fts").limit(depth).select([*FACTS, "_score"])
-        rows = (query.where(where, prefilter=True) if where else query).to_arrow()
+async def _text(
+    table: "AsyncTable", question: Any, where: str | None, depth: int, columns: Sequence[str]
+) -> "pa.Table":
+    query = table.query().nearest_to_text(question).limit(depth).select([*columns, "_score"])
+    rows = await (query.where(where) if where else query).to_arrow()
     return _best_first(rows.drop_columns("_score"), rows["_score"].to_numpy())
 
 

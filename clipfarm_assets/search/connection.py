@@ -1,19 +1,26 @@
 """LanceDB where the store lies: a folder, or the same bucket and prefix on S3, with the same credentials.
 
+Questions are asked through LanceDB's asynchronous face, on one loop for the process: two searches run side by side, and
+the synchronous one asks for the schema twice in each, a third of its time.
+
 LanceDB takes a key id and a secret, not boto3's providers: credentials that expire are read again at every opening.
 """
 
+import asyncio
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipfarm_assets.errors import IndexUnavailable, SearchError
 from clipfarm_assets.store.object_store import ObjectStore
 
 if TYPE_CHECKING:
-    from lancedb import DBConnection
+    from lancedb import AsyncConnection, DBConnection
+
+T = TypeVar("T")
 
 FOLDER = "clipfarm/search"
 
@@ -24,11 +31,30 @@ def place(store: ObjectStore) -> str:
 
 
 def connect(store: ObjectStore) -> "DBConnection":
-    """LanceDB on the store; what others write is seen by the next query."""
+    """LanceDB on the store. A table shows what it held when it was opened or last taken to its latest version."""
     import lancedb
 
-    options = {} if store.root else _s3_options()
-    return lancedb.connect(place(store), read_consistency_interval=timedelta(0), storage_options=options)
+    return lancedb.connect(place(store), storage_options={} if store.root else _s3_options())
+
+
+async def connect_to_read(store: ObjectStore) -> "AsyncConnection":
+    """As ``connect``, for questions."""
+    import lancedb
+
+    return await lancedb.connect_async(place(store), storage_options={} if store.root else _s3_options())
+
+
+def answer_to(question: Coroutine[Any, Any, T]) -> T:
+    """What a question to LanceDB gives; its failures by name, as ``named`` has them."""
+    with named("be searched"):
+        return asyncio.run_coroutine_threadsafe(question, _loop()).result()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True, name="search").start()
+    return loop
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from clipfarm_assets.search.words import prefixes, spellings, words
 
 Kind = Literal["video", "clip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Source = Literal["title", "broadcaster", "game", "tag"]
 
 FIELD_WEIGHTS: Mapping[str, int] = {"title": 3, "description": 2, "tags": 2, "broadcaster": 1, "creator": 1, "game": 1}
 """How often a field's words count. A document is searched as one text with its fields repeated so often, which is BM25F
@@ -137,14 +138,16 @@ def spelled_words(document: Document) -> str:
     return " ".join(spellings("\n".join(text for text, _ in _weighted(document))))
 
 
-def suggested_texts(document: Document) -> list[str]:
+def suggested_texts(document: Document) -> list[tuple[Source, str]]:
     """What may be suggested because of this document: its title, broadcaster, game and tags."""
-    return [text for text in (document.title, document.broadcaster, document.game, *document.tags) if text.strip()]
+    texts: list[tuple[Source, str]] = [("title", document.title), ("broadcaster", document.broadcaster)]
+    texts += [("game", document.game), *(("tag", tag) for tag in document.tags)]
+    return [(source, text) for source, text in texts if text.strip()]
 
 
 def prefix_words(document: Document) -> str:
     """The beginnings of all words that suggestions are found by, blanks between."""
-    return " ".join(prefixes(text[:1000] for text in suggested_texts(document)))
+    return " ".join(prefixes(text[:1000] for _, text in suggested_texts(document)))
 
 
 def fingerprint(document: Document) -> str:

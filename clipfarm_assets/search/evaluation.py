@@ -25,6 +25,8 @@ class Quality:
     precision: float
     recall: float
     queries: int
+    precision_5: float
+    recall_5: float
 
 
 def ndcg(ranked: Sequence[str], judged: Judgements, k: int) -> float:
@@ -63,12 +65,18 @@ def quality(answers: Mapping[str, Sequence[str]], judgements: Mapping[str, Judge
         if not set(judged.values()) <= {0, 1, 2, 3, 4}:
             raise ValueError(f"A judgement of {query!r} is not 0 to 4.")
     rows = [
-        (ndcg(a, j, 5), ndcg(a, j, 10), reciprocal_rank(a, j), precision(a, j, 10), recall(a, j, 10))
+        (
+            *(ndcg(a, j, 5), ndcg(a, j, 10), reciprocal_rank(a, j), precision(a, j, 10), recall(a, j, 10)),
+            *(precision(a, j, 5), recall(a, j, 5)),
+        )
         for query, j in judgements.items()
         for a in [list(answers.get(query, ()))]
     ]
     means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-    return Quality(means[0], means[1], means[2], means[3], means[4], len(rows))
+    return Quality(
+        ndcg_5=means[0], ndcg_10=means[1], mrr=means[2], precision=means[3], recall=means[4], queries=len(rows),
+        precision_5=means[5], recall_5=means[6],
+    )  # fmt: skip
 
 
 def _relevant(judged: Judgements, key: str) -> bool:

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from clipfarm_assets.errors import IndexMissing, IndexOutdated
-from clipfarm_assets.search.connection import FOLDER, connect, named, place
+from clipfarm_assets.search.connection import FOLDER, answer_to, connect, connect_to_read, named, place
 from clipfarm_assets.search.lock import exclusive
 from clipfarm_assets.search.rows import Entry, schema, to_table
 from clipfarm_assets.store.object_store import ObjectStore
 
 if TYPE_CHECKING:
-    from lancedb.table import Table
+    from lancedb import AsyncConnection
+    from lancedb.table import AsyncTable, Table
 
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of columns or of how text becomes words: an index of another format is built again."""
 
 _POINTER = f"{FOLDER}/current.json"
@@ -106,9 +107,11 @@ class SearchIndex:
         self._connected_at = 0.0
         self._read: tuple[float, Pointer] | None = None
         self._tables: dict[str, Table] = {}
+        self._reading: AsyncConnection | None = None
+        self._read_tables: dict[str, AsyncTable] = {}
 
     def table(self) -> "Table":
-        """The table that serves now.
+        """The table that serves now, as of its latest version, to write to.
 
         Raises:
             IndexMissing, IndexOutdated: it has to be built.
@@ -117,9 +120,31 @@ class SearchIndex:
         name = self.pointer().table
         self._forget_old_connection()
         table = self._tables.get(name)
-        if table is None:
-            with named("be opened"):
+        with named("be opened"):
+            if table is None:
                 self._tables = {name: (table := self._connection().open_table(name))}
+            else:
+                table.checkout_latest()  # type: ignore[no-untyped-call]
+        return table
+
+    def reader(self) -> "AsyncTable":
+        """The same table for one question, to be awaited in ``answer_to``. Raises as ``table``.
+
+        It is taken to its latest version here: LanceDB would look for a newer one at every call.
+        """
+        name = self.pointer().table
+        self._forget_old_connection()
+        return answer_to(self._opened(name))
+
+    async def _opened(self, name: str) -> "AsyncTable":
+        table = self._read_tables.get(name)
+        if table is not None:
+            await table.checkout_latest()  # type: ignore[no-untyped-call]
+            return table
+        if self._reading is None:
+            self._reading = await connect_to_read(self._store)
+            self._connected_at = time.monotonic()
+        self._read_tables = {name: (table := await self._reading.open_table(name))}
         return table
 
     def pointer(self, *, fresh: bool = False) -> Pointer:
@@ -214,6 +239,12 @@ class SearchIndex:
                 stats.num_unindexed_rows if stats else table.count_rows(), table.version,
             )  # fmt: skip
 
+    def waiting(self) -> int:
+        """How many items say something and have no vector. Raises as ``table``."""
+        table = self.table()
+        with named("be counted"):
+            return int(table.count_rows("vector IS NULL AND words <> ''"))
+
     def indexed(self) -> dict[str, Indexed]:
         """What is indexed, by key: what a caller compares with, to write only what has changed."""
         table = self.table()
@@ -244,6 +275,7 @@ class SearchIndex:
         """S3's credentials may expire, and a connection keeps those that it was opened with."""
         if self._store.root is None and time.monotonic() - self._connected_at > _CONNECTION_SEC:
             self._database, self._tables = None, {}
+            self._reading, self._read_tables = None, {}
 
     def _writing(self) -> Any:
         return exclusive(self._place, "write", self.settings.wait_sec)

@@ -9,8 +9,9 @@ so page 2 continues page 1. Hybrid merges both searches of a tier by reciprocal 
 2009): an item counts with 1 / (60 + rank) for each search that has it, so one without a vector is found by its words.
 """
 
+from asyncio import gather
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -18,18 +19,18 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 import numpy as np
 
 from clipfarm_assets.errors import QueryRefused
-from clipfarm_assets.search.candidates import NEAR, Found, by_meaning, by_words, everything
-from clipfarm_assets.search.connection import named
+from clipfarm_assets.search.candidates import FACTS, KEY, NEAR, Found, by_meaning, by_words, everything
+from clipfarm_assets.search.connection import answer_to
 from clipfarm_assets.search.documents import Document
 from clipfarm_assets.search.filters import Filters, both, expression, literal, one_of
 from clipfarm_assets.search.index import SearchIndex
 from clipfarm_assets.search.popularity import Counts, engagement, hot, trending
-from clipfarm_assets.search.rows import SHOWN_COLUMNS, Vector, microseconds, to_document
+from clipfarm_assets.search.rows import Vector, microseconds, to_document
 from clipfarm_assets.search.words import Word, query_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from lancedb.table import Table
+    from lancedb.table import AsyncTable
 
 Mode = Literal["text", "semantic", "hybrid"]
 Sort = Literal["relevance", "popular", "recent", "hot", "trending"]
@@ -132,14 +133,14 @@ def search(
     words = query_words(question.text) if question.text else []
     if question.mode == "semantic" and question.text and vector is None:
         raise QueryRefused("A search by meaning needs the vector of its text.")
-    table = index.table()
+    table = index.reader()
     where = both(expression(question.filters), _votes(question.filters, popularity))
     asked = _Asked(table, words, vector if question.mode != "text" else None, question.mode, where)
     ranked = question.sort == "relevance" and bool(question.text.strip())
     if ranked and not question.facets:
         keys, scores, exact = _by_relevance(asked, question.offset + question.size)
         return Page(_hits(table, question, keys, scores), len(keys), exact)
-    rows, complete = asked.matching() if question.text.strip() else (everything(table, where).rows, True)
+    rows, complete = answer_to(asked.matching() if question.text.strip() else asked.all_that_passes())
     facets = _facets(rows, now) if question.facets else {}
     if ranked:
         keys, scores, _ = _by_relevance(asked, question.offset + question.size)
@@ -151,14 +152,14 @@ def search(
 def similar(index: SearchIndex, key: str, *, size: int = 20, filters: Filters | None = None) -> tuple[Hit, ...] | None:
     """The items nearest to one by discovery vector, itself left out; None where it is not there or has no vector."""
     check(Question(size=size))
-    table = index.table()
-    with named("be read"):
-        rows = table.search().where(f"key = {literal(key)}").select(["vector"]).limit(1).to_arrow()
+    table = index.reader()
+    rows = answer_to(table.query().where(f"key = {literal(key)}").select(["vector"]).limit(1).to_arrow())
     own = rows["vector"].to_pylist()
     if not own or own[0] is None:
         return None
     where = both(expression(filters or Filters()), f"key <> {literal(key)}")
-    found = by_meaning(table, np.asarray(own[0], np.float32), where, size)
+    vector = np.asarray(own[0], np.float32)
+    found = answer_to(by_meaning(table, vector, where, size))
     return _hits(table, Question(size=size), found.keys, found.rows["score"].to_pylist())
 
 
@@ -188,37 +189,36 @@ def fuse(rankings: Sequence[Sequence[str]]) -> list[tuple[str, float]]:
 class _Asked:
     """A question made ready. ``vector`` is None where meaning is not searched."""
 
-    table: "Table"
+    table: "AsyncTable"
     words: Sequence[Word]
     vector: Vector | None
     mode: Mode
     where: str | None
 
-    def tier(self, depth: int) -> list[Found]:
-        """What each search has, down to a depth."""
-        found = []
-        if self.mode != "semantic" and self.words:
-            found.append(by_words(self.table, self.words, self.where, depth))
-        if self.vector is not None:
-            found.append(by_meaning(self.table, self.vector, self.where, depth))
-        return found
+    async def tier(self, depth: int) -> list[Found]:
+        """What each search has, down to a depth; they run side by side."""
+        return await gather(*self._searches(depth, depth, KEY))
 
-    def matching(self) -> "tuple[pa.Table, bool]":
+    async def all_that_passes(self) -> "tuple[pa.Table, bool]":
+        """Every item that passes the filters, and that these are all."""
+        return (await everything(self.table, self.where)).rows, True
+
+    async def matching(self) -> "tuple[pa.Table, bool]":
         """Every candidate, in no order, and whether these are all."""
         import pyarrow as pa
 
-        searches: list[Callable[[], Found]] = []
-        if self.mode != "semantic" and self.words:
-            searches.append(lambda: by_words(self.table, self.words, self.where, _TIERS[-1]))
-        if self.vector is not None:
-            vector = self.vector
-            searches.append(lambda: by_meaning(self.table, vector, self.where, NEAR))
-        found = [each().rows for each in searches]
+        found = [each.rows for each in await gather(*self._searches(_TIERS[-1], NEAR, FACTS))]
         if not found:
-            return everything(self.table, "false").rows, True
+            return (await everything(self.table, "false")).rows, True
         rows, seen = pa.concat_tables(found), set[str]()
         first = [not (key in seen or seen.add(key)) for key in rows["key"].to_pylist()]  # type: ignore[func-returns-value]
         return rows.filter(pa.array(first, pa.bool_())), all(each.num_rows < _TIERS[-1] for each in found)
+
+    def _searches(self, words_deep: int, near: int, columns: Sequence[str]) -> Iterator[Coroutine[Any, Any, Found]]:
+        if self.mode != "semantic" and self.words:
+            yield by_words(self.table, self.words, self.where, words_deep, columns)
+        if self.vector is not None:
+            yield by_meaning(self.table, self.vector, self.where, near, columns)
 
 
 def _by_relevance(asked: _Asked, needed: int) -> tuple[list[str], list[float], bool]:
@@ -226,7 +226,7 @@ def _by_relevance(asked: _Asked, needed: int) -> tuple[list[str], list[float], b
     seen: dict[str, float] = {}
     complete = True
     for depth in _TIERS:
-        found = asked.tier(depth)
+        found = answer_to(asked.tier(depth))
         merged = _merged(found)
         for key, score in merged:
             seen.setdefault(key, score)
@@ -277,15 +277,14 @@ def _sorted(
     return [keys[i] for i in order], [float(scores[i]) for i in order]
 
 
-def _hits(table: "Table", question: Question, keys: Sequence[str], scores: Sequence[float]) -> tuple[Hit, ...]:
+def _hits(table: "AsyncTable", question: Question, keys: Sequence[str], scores: Sequence[float]) -> tuple[Hit, ...]:
     """The asked page's documents; one that was deleted meanwhile is left out."""
     wanted = slice(question.offset, question.offset + question.size)
     page = dict(zip(keys[wanted], scores[wanted], strict=True))
     if not page:
         return ()
-    with named("be read"):
-        rows = table.search().where(one_of("key", page)).select(list(SHOWN_COLUMNS)).limit(len(page)).to_list()
-    documents = {row["key"]: to_document(row) for row in rows}
+    rows = answer_to(table.query().where(one_of("key", page)).select(["key", "shown"]).to_arrow())
+    documents = {row["key"]: to_document(row["shown"]) for row in rows.to_pylist()}
     return tuple(Hit(documents[key], score) for key, score in page.items() if key in documents)
 
 

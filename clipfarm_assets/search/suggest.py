@@ -6,17 +6,16 @@ nothing in Chinese and Japanese.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from clipfarm_assets.errors import QueryRefused
 from clipfarm_assets.search.candidates import every_word
-from clipfarm_assets.search.connection import named
+from clipfarm_assets.search.connection import answer_to
+from clipfarm_assets.search.documents import Source
 from clipfarm_assets.search.index import SearchIndex
-from clipfarm_assets.search.words import MAX_PREFIX, MIN_PREFIX, fold, is_unspaced, typed_words
-
-Source = Literal["title", "broadcaster", "game", "tag"]
+from clipfarm_assets.search.rows import Suggested, to_suggested
+from clipfarm_assets.search.words import MAX_PREFIX, MIN_PREFIX, is_unspaced, typed_words
 
 MOST = 20
 _LOOKED_AT = 100
@@ -49,29 +48,23 @@ def suggest(index: SearchIndex, typed: str, size: int = 10) -> tuple[Suggestion,
         return ()
     # The commonest spelling of a text speaks for all of them.
     spellings: dict[tuple[Source, str], Counter[str]] = {}
-    for source, text in _texts(index, known):
-        if _begins(text, begun):
-            spellings.setdefault((source, fold(text)), Counter())[text] += 1
+    for each in _texts(index, known):
+        if _begins(each.words, begun):
+            spellings.setdefault((each.source, each.folded), Counter())[each.text] += 1
     counted = [(Suggestion(each.most_common(1)[0][0], source), each.total()) for (source, _), each in spellings.items()]
     counted.sort(key=lambda pair: (-pair[1], _ORDER[pair[0].source], len(pair[0].text), pair[0].text))
     return tuple(suggestion for suggestion, _ in counted[:size])
 
 
-def _begins(text: str, begun: Sequence[str]) -> bool:
+def _begins(words: Sequence[str], begun: Sequence[str]) -> bool:
     """Whether each piece that was typed begins a word of the text, or stands in a run without spaces."""
-    there = typed_words(text)
     return all(
-        any(word.startswith(piece) or (is_unspaced(piece) and piece in word) for word in there) for piece in begun
+        any(word.startswith(piece) or (is_unspaced(piece) and piece in word) for word in words) for piece in begun
     )
 
 
-def _texts(index: SearchIndex, begun: Sequence[str]) -> Iterator[tuple[Source, str]]:
+def _texts(index: SearchIndex, begun: Sequence[str]) -> list[Suggested]:
     """The texts of the best hundred rows."""
-    table = index.table()
-    with named("be asked for suggestions"):
-        columns = ["title", "broadcaster", "game", "tags", "_score"]
-        query: Any = table.search(every_word(begun, "prefixes"), query_type="fts")
-        rows = query.limit(_LOOKED_AT).select(columns).to_list()
-    for row in rows:
-        yield from (("title", row["title"]), ("broadcaster", row["broadcaster"]), ("game", row["game"]))
-        yield from (("tag", tag) for tag in row["tags"] or ())
+    query = index.reader().query().nearest_to_text(every_word(begun, "prefixes"))
+    rows = answer_to(query.limit(_LOOKED_AT).select(["suggested", "_score"]).to_arrow())
+    return [each for suggested in rows["suggested"].to_pylist() for each in to_suggested(suggested)]

@@ -29,6 +29,7 @@ class Made:
     status: Status = Status.SUCCESS
     details: Mapping[str, Json] = field(default_factory=dict)
     picture: bytes | None = None  # PNG or JPEG for the UI, where looking beats reading
+    by_model: bool = True  # False where the stage's model had no part in it
     seconds: float | None = None  # wall seconds of the work, where a worker has measured them
 
 
@@ -40,6 +41,19 @@ class Versions:
     model_name: str = ""
     model_version: str = ""
     preprocess_version: str = ""
+
+    def give(self, now: "Versions", status: Status, *, model_as_needed: bool = False) -> bool:
+        """Whether what these versions made, with that status, is what those of ``now`` give of the same input.
+
+        Args:
+            model_as_needed: the model makes only what nothing else brings. What succeeded without a model stands
+                whichever there is now, and what a model has made stands while there is none.
+        """
+        if self == now or not model_as_needed:
+            return self == now
+        succeeded_without = not self.model_name and status is Status.SUCCESS
+        is_none_now = not now.model_name and status.materialized
+        return self.code_version == now.code_version and (succeeded_without or is_none_now)
 
 
 @dataclass(frozen=True)
@@ -73,8 +87,10 @@ class Identity:
         dim = self.details.get("embedding_dim")
         return dim if isinstance(dim, int) else None
 
-    def fits(self, source_hash: str, versions: Versions) -> bool:
-        return self.source_hash == source_hash and self.versions == versions
+    def fits(self, source_hash: str, versions: Versions, *, model_as_needed: bool = False) -> bool:
+        """Whether it speaks of this input and is what this code and model give of it; see ``Versions.give``."""
+        given = self.versions.give(versions, self.status, model_as_needed=model_as_needed)
+        return self.source_hash == source_hash and given
 
 
 class Artifacts:
@@ -83,10 +99,14 @@ class Artifacts:
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
 
-    def prove(self, key: str, source_hash: str, versions: Versions) -> Identity | None:
+    def prove(
+        self, key: str, source_hash: str, versions: Versions, *, model_as_needed: bool = False
+    ) -> Identity | None:
         """The identity of what lies at ``key``, where it fits what is asked for and the content is what it says."""
         identity = self.identity(key)
-        if identity is None or not identity.fits(source_hash, versions) or identity.key not in (None, key):
+        if identity is None or identity.key not in (None, key):
+            return None
+        if not identity.fits(source_hash, versions, model_as_needed=model_as_needed):
             return None
         return self._verified(identity)
 

@@ -64,6 +64,8 @@ class VectorCache:
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self._path, timeout=_BUSY_SEC)) as database, database:
+                # A power cut may undo the last vectors, which are made again; a killed process loses none.
+                database.execute("PRAGMA synchronous=NORMAL")
                 yield database
         except sqlite3.Error as error:
             raise ProviderError(

@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from clipfarm_assets.errors import ConfigurationError
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets.text_provider.cache import VectorCache
 from clipfarm_assets.text_provider.interface import (
+    Answers,
     Cause,
     Identity,
     Outcome,
@@ -51,9 +53,12 @@ class Embedder:
         identity: of all vectors that it gives.
     """
 
-    def __init__(self, provider: Provider, cache: VectorCache, settings: ProviderSettings) -> None:
+    def __init__(
+        self, provider: Provider, cache: VectorCache, settings: ProviderSettings, measures: Measures | None = None
+    ) -> None:
         self.identity: Identity = provider.identity
         self._provider, self._cache, self._settings = provider, cache, settings
+        self._measures = measures or Measures()
 
     def embed(self, texts: Sequence[str]) -> list[Outcome]:
         """What became of each text, in their order. Raises as ``stream``."""
@@ -73,9 +78,12 @@ class Embedder:
         empty = TextFailure(Cause.EMPTY, "The text is empty.")
         yield from (Embedded(place, empty, True) for place in places.pop("", []))
         missing = list(places)
-        for group in self._provider.embed(missing) if missing else ():
-            vectors = {self.identity.key(missing[n]): o for n, o in group if not isinstance(o, TextFailure)}
-            self._cache.put(vectors)
+        self._measures.cache(len(known), len(missing))
+
+        def keep(group: Answers) -> None:
+            self._cache.put({self.identity.key(missing[n]): o for n, o in group if not isinstance(o, TextFailure)})
+
+        for group in self._provider.embed(missing, keep) if missing else ():
             for number, outcome in group:
                 yield from (Embedded(place, outcome, False) for place in places[missing[number]])
 
@@ -123,7 +131,9 @@ def open_cache(provider: ProviderSettings) -> VectorCache:
     return VectorCache(provider.folder / "vectors.sqlite", provider.cache_days)
 
 
-def open_embedder(provider: ProviderSettings, settings: Settings, store: ObjectStore | None) -> Embedder:
+def open_embedder(
+    provider: ProviderSettings, settings: Settings, store: ObjectStore | None, measures: Measures | None = None
+) -> Embedder:
     """The embedder that the settings name.
 
     Raises:
@@ -134,7 +144,7 @@ def open_embedder(provider: ProviderSettings, settings: Settings, store: ObjectS
     if provider.provider == "openai":
         from clipfarm_assets.text_provider.openai_api import open_openai
 
-        return Embedder(open_openai(provider), cache, provider)
+        return Embedder(open_openai(provider, measures), cache, provider, measures)
     if provider.provider != "sentence-transformers":
         raise ConfigurationError(
             f"There is no embedding provider {provider.provider!r}.",
@@ -144,7 +154,8 @@ def open_embedder(provider: ProviderSettings, settings: Settings, store: ObjectS
     from clipfarm_assets.text_provider.local import LocalProvider
 
     own = settings.model_copy(update={"text_model": provider.model})
-    return Embedder(LocalProvider(load_text_encoder(resolve_models(own, store).text, own, store)), cache, provider)
+    encoder = load_text_encoder(resolve_models(own, store).text, own, store)
+    return Embedder(LocalProvider(encoder), cache, provider, measures)
 
 
 def clean(text: str) -> str:

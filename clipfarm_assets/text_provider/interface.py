@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +41,8 @@ class TextFailure:
 
 
 Outcome = Vector | TextFailure
+Answers = list[tuple[int, Outcome]]
+"""What became of some texts, by their places."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,11 @@ class Provider(Protocol):
     def identity(self) -> Identity:
         """What its vectors are."""
 
-    def embed(self, texts: Sequence[str]) -> Iterator[list[tuple[int, Outcome]]]:
+    def embed(self, texts: Sequence[str], keep: Callable[[Answers], None]) -> Iterator[Answers]:
         """What became of the texts, each by its place, in groups as they are ready. No text is empty.
+
+        ``keep`` is called with every group before it is given, perhaps in another thread, and also with those that
+        nobody takes any more, such as after Ctrl-C.
 
         Raises:
             ProviderError: it cannot be used at all; what is wrong with texts or passes is an outcome.

@@ -31,10 +31,14 @@ class RateLimiter:
         self._burst = max(1, per_minute // 20)
         self._interval = _WINDOW_SEC / max(per_minute - self._burst, 1) if per_minute > 1 else _WINDOW_SEC
 
-    def take(self) -> None:
-        """Waits for a token."""
-        while (wait := self._wait_or_take()) > 0:
+    def take(self, given_up: Callable[[], bool] = lambda: False) -> bool:
+        """Waits for a token; False where ``given_up`` says so before there is one."""
+        while not given_up():
+            wait = self._wait_or_take()
+            if wait <= 0:
+                return True
             self._sleep(min(wait, _LONGEST_SLEEP_SEC))
+        return False
 
     def pause(self, seconds: float) -> None:
         """Gives nobody a token for so long: the API has asked to wait."""

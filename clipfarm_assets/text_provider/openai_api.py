@@ -9,6 +9,7 @@ Nothing that the server says is passed on: it may hold the key or the text.
 """
 
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipfarm_assets.errors import ConfigurationError
-from clipfarm_assets.text_provider.interface import Cause, Identity, Outcome, ProviderSettings, TextFailure, Vector
+from clipfarm_assets.measures import Measures
+from clipfarm_assets.text_provider.interface import Answers, Cause, Identity, ProviderSettings, TextFailure, Vector
 from clipfarm_assets.text_provider.limiter import RateLimiter
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _TRIED_AGAIN = {408, 409, 429}
 _DENIED = {401, 403, 404}
 _LONGEST_PAUSE_SEC = 60.0
 
-Answers = list[tuple[int, Outcome]]
+_STOPPED = TextFailure(Cause.UNAVAILABLE, "The work was stopped.")
 
 
 class OpenAIProvider:
@@ -41,11 +43,13 @@ class OpenAIProvider:
         settings: ProviderSettings,
         limiter: RateLimiter,
         sleep: Callable[[float], None] = time.sleep,
+        measures: Measures | None = None,
     ) -> None:
         self._client, self._settings, self._limiter, self._sleep = client, settings, limiter, sleep
+        self._measures = measures or Measures()
         self.identity = Identity("openai", settings.model, settings.base_url or "", settings.dim)
 
-    def embed(self, texts: Sequence[str]) -> Iterator[list[tuple[int, Outcome]]]:
+    def embed(self, texts: Sequence[str], keep: Callable[[Answers], None]) -> Iterator[Answers]:
         """See ``Provider``. Closing the iterator waits for the requests that are under way and begins no more.
 
         Where the API refuses key or model, the texts that were not sent yet are refused with the others.
@@ -53,11 +57,12 @@ class OpenAIProvider:
         size = self._settings.texts_per_request
         waiting = deque(list(enumerate(texts[start : start + size], start)) for start in range(0, len(texts), size))
         under_way: set[Future[Answers]] = set()
+        stopped = threading.Event()
         with ThreadPoolExecutor(self._settings.in_flight, thread_name_prefix="embedding") as threads:
             try:
                 while waiting or under_way:
                     while waiting and len(under_way) < self._settings.in_flight:
-                        under_way.add(threads.submit(self._batch, waiting.popleft()))
+                        under_way.add(threads.submit(self._batch, waiting.popleft(), keep, stopped))
                     done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                     for answers in [each.result() for each in done]:
                         yield answers
@@ -65,23 +70,32 @@ class OpenAIProvider:
                             yield [(place, denied) for batch in waiting for place, _ in batch]
                             waiting.clear()
             finally:
+                stopped.set()
                 threads.shutdown(wait=True, cancel_futures=True)
 
-    def _batch(self, batch: list[tuple[int, str]]) -> Answers:
+    def _batch(
+        self, batch: list[tuple[int, str]], keep: Callable[[Answers], None], stopped: threading.Event
+    ) -> Answers:
         """What became of one request's texts; cut in half where it is rejected."""
-        result = self._asked([text for _, text in batch])
+        result = self._asked([text for _, text in batch], stopped)
         if not isinstance(result, TextFailure):
-            return [(place, vector) for (place, _), vector in zip(batch, result, strict=True)]
+            answers: Answers = [(place, vector) for (place, _), vector in zip(batch, result, strict=True)]
+            keep(answers)
+            return answers
         if result.cause is not Cause.REJECTED or len(batch) == 1:
             return [(place, result) for place, _ in batch]
         half = len(batch) // 2
-        return self._batch(batch[:half]) + self._batch(batch[half:])
+        return self._batch(batch[:half], keep, stopped) + self._batch(batch[half:], keep, stopped)
 
-    def _asked(self, texts: list[str]) -> list[Vector] | TextFailure:
+    def _asked(self, texts: list[str], stopped: threading.Event) -> list[Vector] | TextFailure:
         """One request with its further attempts."""
         for attempt in range(1, self._settings.attempts + 1):
-            self._limiter.take()
+            if not self._limiter.take(stopped.is_set):
+                return _STOPPED
+            began = time.monotonic()
             result, retry_after_sec, again = self._attempt(texts)
+            outcome = result.cause.value if isinstance(result, TextFailure) else "ok"
+            self._measures.upstream("embedding", outcome, time.monotonic() - began)
             if not isinstance(result, TextFailure) or not again or attempt == self._settings.attempts:
                 return result
             if retry_after_sec is not None:
@@ -123,7 +137,7 @@ class OpenAIProvider:
         return [vectors[place] for place in range(count)]
 
 
-def open_openai(settings: ProviderSettings) -> OpenAIProvider:
+def open_openai(settings: ProviderSettings, measures: Measures | None = None) -> OpenAIProvider:
     """The API that the settings name.
 
     Raises:
@@ -140,9 +154,8 @@ def open_openai(settings: ProviderSettings) -> OpenAIProvider:
     client = OpenAI(
         api_key=key or _NO_KEY, base_url=settings.base_url or None, timeout=settings.timeout_sec, max_retries=0
     )
-    return OpenAIProvider(
-        client, settings, RateLimiter(settings.folder / "openai.bucket", settings.requests_per_minute)
-    )
+    limiter = RateLimiter(settings.folder / "openai.bucket", settings.requests_per_minute)
+    return OpenAIProvider(client, settings, limiter, measures=measures)
 
 
 def _of_status(status: int) -> TextFailure:

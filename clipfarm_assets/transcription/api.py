@@ -8,6 +8,7 @@ https://platform.openai.com/docs/api-reference/audio/createTranscription
 
 import io
 import math
+from functools import cache
 from typing import Any
 
 from clipfarm_assets.llm.client import Cause, cause_of, open_client
@@ -23,20 +24,22 @@ from clipfarm_assets.transcription.recogniser import (
 
 LARGEST_BYTES = 25_000_000
 _ASKED_AGAIN = 1
+_LONGEST_PAUSE_SEC = 60.0  # the client waits no longer, whatever the API's Retry-After says
 
 
 class ApiRecogniser:
     """The configured API. Attributes as ``Recogniser`` has them."""
 
-    def __init__(self, options: TranscriptionSettings, settings: Settings) -> None:
-        if not options.api_model:
-            raise ValueError("no model of the API is named")
-        self.identity = options.api_model
+    def __init__(self, model: str, options: TranscriptionSettings, settings: Settings) -> None:
+        self.identity = model
         # The samples alone, uncompressed, stay below the limit: FLAC is never larger by more than its frame headers.
         self.chunk_sec = min(options.api_chunk_sec, 0.95 * LARGEST_BYTES / 2 / SAMPLE_RATE)
         self.overlap_sec = options.overlap_sec
         self._options = options
-        self._client = open_client(settings)
+        _codes()  # imported here, as half of the client is by the next line: workers are forked from where this runs
+        self._transcriptions = open_client(settings).with_options(timeout=options.api_timeout_sec).audio.transcriptions
+        asked = (1 + _ASKED_AGAIN) * (1 + settings.llm_retries)
+        self.patience_sec = asked * (options.api_timeout_sec + _LONGEST_PAUSE_SEC)
 
     def hear(self, samples: Samples) -> Heard | RecognitionFailure:
         """See ``Recogniser``."""
@@ -53,7 +56,7 @@ class ApiRecogniser:
 
         asked: dict[str, Any] = {"language": self._options.language} if self._options.language else {}
         try:
-            answer = self._client.audio.transcriptions.create(
+            answer = self._transcriptions.create(
                 model=self.identity, file=("sound.flac", sound, "audio/flac"), response_format="verbose_json",
                 timestamp_granularities=["word", "segment"], **asked,
             )  # fmt: skip
@@ -137,7 +140,12 @@ def _code(language: object) -> str | None:
     """The API tells ``english``; transcripts have ``en``."""
     if not isinstance(language, str) or not language.strip():
         return None
+    name = language.strip().lower()
+    return _codes().get(name, name)
+
+
+@cache
+def _codes() -> dict[str, str]:
     from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
-    name = language.strip().lower()
-    return TO_LANGUAGE_CODE.get(name, name)
+    return TO_LANGUAGE_CODE

@@ -1,7 +1,7 @@
 """Whisper through transformers: words with times, chunk by chunk.
 
-In: 30 seconds of sound. Out: what was said, in which language. What can go wrong: ``ModelUnavailable`` and
-``ModelMismatch`` when it is loaded.
+In: 30 seconds of sound. Out: what was said, in which language. What can go wrong: ``ModelUnavailable``,
+``ModelMismatch`` and ``ConfigurationError`` (a language that it does not know) when it is loaded.
 
 One step of the decoder tells the language and how likely there is no speech at all; the words come from transformers'
 own pipeline, which aligns them by cross attention. Decoding falls back to sampling, with the same seed every time,
@@ -11,6 +11,7 @@ where the text compresses too well or is too unlikely (Radford et al. 2022, sect
 import math
 from typing import Any
 
+from clipfarm_assets.errors import ConfigurationError
 from clipfarm_assets.models.load import load_speech_model
 from clipfarm_assets.models.ref import ModelRef
 from clipfarm_assets.settings import Settings
@@ -43,9 +44,19 @@ class WhisperRecogniser:
 
         loaded = load_speech_model(ref, settings, store)
         self.identity = identity
-        self.chunk_sec, self.overlap_sec = _CHUNK_SEC, options.overlap_sec
+        self.chunk_sec, self.overlap_sec, self.patience_sec = _CHUNK_SEC, options.overlap_sec, 0.0
         self._options = options
         self._model, self._processor, self._device = loaded.model, loaded.processor, loaded.device
+        known = (
+            {token.strip("<|>") for token in loaded.model.generation_config.lang_to_id}
+            if self._is_multilingual
+            else {"en"}
+        )
+        if options.language is not None and options.language not in known:
+            raise ConfigurationError(
+                f"{ref.name} does not know the language {options.language!r}.",
+                hint="Correct CLIPFARM_SPEECH_LANGUAGE, or leave it empty: the model finds out.",
+            )
         self._pipeline = AutomaticSpeechRecognitionPipeline(
             model=loaded.model,
             tokenizer=loaded.processor.tokenizer,

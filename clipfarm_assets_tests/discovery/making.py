@@ -1,6 +1,6 @@
 """A search over a few videos and clips, with a provider that counts what it is asked."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets.text_provider.cache import VectorCache
 from clipfarm_assets.text_provider.embedder import Embedder
-from clipfarm_assets.text_provider.interface import Cause, Identity, Outcome, ProviderSettings, TextFailure
+from clipfarm_assets.text_provider.interface import Answers, Cause, Identity, ProviderSettings, TextFailure
 from clipfarm_assets.text_provider.local import LocalProvider
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -48,10 +48,13 @@ class Counting:
         self.identity = Identity(own.provider, model or own.model, own.revision, own.dim)
         self.asked: list[str] = []
 
-    def embed(self, texts: Sequence[str]) -> Iterator[list[tuple[int, Outcome]]]:
+    def embed(self, texts: Sequence[str], keep: Callable[[Answers], None]) -> Iterator[Answers]:
         self.asked += texts
-        for group in self._own.embed(texts):
-            yield [(n, TextFailure(Cause.UNAVAILABLE, "No.") if "poison" in texts[n] else o) for n, o in group]
+        for group in self._own.embed(texts, lambda group: None):
+            refused = TextFailure(Cause.UNAVAILABLE, "No.")
+            answers: Answers = [(n, refused if "poison" in texts[n] else o) for n, o in group]
+            keep(answers)
+            yield answers
 
 
 class World:

@@ -1,41 +1,14 @@
 """What an edit, a vote, a deletion, another model and a broken provider do to documents, vectors and index."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-
-from clipfarm_assets.database.connect import Database, open_database
 from clipfarm_assets.database.discovery import Written, vote
-from clipfarm_assets.database.migrate import migrate
 from clipfarm_assets.discovery.asking import meaning
 from clipfarm_assets.discovery.backfill import backfill, estimate
 from clipfarm_assets.discovery.vectors import vector_key
 from clipfarm_assets.discovery.whole import read_documents, sync_clips
-from clipfarm_assets.embeddings.text import TextEncoder
 from clipfarm_assets.search.query import Mode, Question, search, similar
-from clipfarm_assets.store.object_store import ObjectStore
-from clipfarm_assets_tests.discovery.making import CLIP, NOW, Counting, World, text_encoder
-
-
-@pytest.fixture(scope="module")
-def encoder() -> TextEncoder:
-    return text_encoder()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    opened = open_database(f"sqlite:///{tmp_path}/clipfarm.db")
-    migrate(opened)
-    return opened
-
-
-@pytest.fixture
-def world(tmp_path: Path, local_store: ObjectStore, database: Database, encoder: TextEncoder) -> World:
-    made = World(tmp_path, local_store, database, encoder)
-    made.add_clip()
-    made.run()
-    return made
+from clipfarm_assets_tests.discovery.making import CLIP, NOW, Counting, World
 
 
 def found(world: World, text: str, mode: Mode = "text") -> list[str]:

@@ -1,11 +1,8 @@
 """Enrichment through the real Helix protocol, against a server on loopback with faults."""
 
-import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -13,58 +10,14 @@ from pydantic import SecretStr
 from clipfarm_assets.enrichment.enrich import enrich
 from clipfarm_assets.enrichment.twitch import Missing, Twitch, TwitchFailure, TwitchSettings
 from clipfarm_assets.errors import ProviderError
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.search.documents import Document
-from clipfarm_assets_tests.loopback import JsonHandler, serving_with
-
-SECRET = "twitch-secret-9f2c"
-CLIP = {
-    "id": "Awkward", "title": "Nice", "game_id": "33", "broadcaster_id": "b1", "broadcaster_name": "Nova",
-    "creator_id": "c1", "creator_name": "Cy", "language": "en",
-}  # fmt: skip
-
-
-@dataclass
-class Helix:
-    url: str
-    faults: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    tokens: int = 0
-    valid: str = ""
-    client_refused: bool = False
+from clipfarm_assets_tests.helix_server import CLIENT_ID, SECRET, TOKEN, Helix, serving
 
 
 @pytest.fixture
 def helix() -> Iterator[Helix]:
-    rows = {"clips": {"Awkward": CLIP}, "games": {"33": {"id": "33", "name": "Chess"}, "7": {"id": "7", "name": "Go"}}}
-    rows["users"] = {"b9": {"id": "b9", "display_name": "Velvet"}}
-
-    class Handler(JsonHandler):
-        def do_POST(self) -> None:
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            assert form["grant_type"] == ["client_credentials"]
-            assert form["client_secret"] == [SECRET]
-            found.tokens += 1
-            found.valid = f"token-{found.tokens}"
-            status = 403 if found.client_refused else 200
-            self.say(status, {"access_token": found.valid, "expires_in": 3600, "token_type": "bearer"})
-
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            resource, ids = parts.path.rsplit("/", 1)[-1], parse_qs(parts.query)["id"]
-            found.paths.append(f"{resource} {len(ids)}")
-            if self.headers["Authorization"] != f"Bearer {found.valid}" or self.headers["Client-Id"] != "me":
-                self.say(401, {"message": f"bad {self.headers['Authorization']}"})
-            elif found.faults:
-                status, headers = found.faults.pop(0)
-                self.say(status, {"message": "trouble"}, headers)
-            else:
-                self.say(200, {"data": [rows[resource][each] for each in ids if each in rows[resource]]})
-
-        def say(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
-            self.answer(status, json.dumps(content).encode(), headers)
-
-    with serving_with(Handler) as address:
-        found = Helix(address)
+    with serving() as found:
         yield found
 
 
@@ -72,7 +25,12 @@ def helix() -> Iterator[Helix]:
 def twitch(helix: Helix, tmp_path: Path) -> Twitch:
     return Twitch(
         TwitchSettings(
-            "me", SecretStr(SECRET), f"{helix.url}/helix", f"{helix.url}/oauth2/token", pause_sec=0.01, folder=tmp_path
+            CLIENT_ID,
+            SecretStr(SECRET),
+            f"{helix.url}/helix",
+            f"{helix.url}/oauth2/token",
+            pause_sec=0.01,
+            folder=tmp_path,
         )
     )
 
@@ -90,6 +48,17 @@ def test_empty_fields_are_filled_and_the_rows_own_words_stay(twitch: Twitch) -> 
     assert (second.document.game, second.document.broadcaster, second.document.tags) == ("Go", "Velvet", ("kept",))
     assert (first.source, second.source, third.source) == ("twitch", "twitch", "row")
     assert (third.failure, third.hot_score, third.vote_score) == (None, 0.0, 0)
+
+
+def test_every_request_is_counted_with_its_outcome(helix: Helix, tmp_path: Path) -> None:
+    measures = Measures()
+    settings = TwitchSettings(
+        "me", SecretStr(SECRET), f"{helix.url}/helix", f"{helix.url}/oauth2/token", pause_sec=0.01, folder=tmp_path
+    )
+    helix.faults = [(429, {}), (503, {})]
+    Twitch(settings, measures=measures).get("games", ["7"])
+    requests = {dict(k.labels)["outcome"]: n for k, n in measures.totals().items() if k.name == "upstream_requests"}
+    assert requests == {"ok": 2, "rate_limited": 1, "unavailable": 1}  # a token and an answer
 
 
 def test_without_credentials_the_row_is_all_there_is() -> None:
@@ -154,4 +123,4 @@ def test_the_secret_is_in_no_message(twitch: Twitch, helix: Helix, caplog: pytes
     with pytest.raises(ProviderError) as error:
         twitch.get("games", ["33"])
     said += [str(error.value), repr(error.value), caplog.text]
-    assert all(SECRET not in each and "token-" not in each for each in said)
+    assert all(SECRET not in each and TOKEN not in each for each in said)

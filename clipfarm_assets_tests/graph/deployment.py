@@ -226,5 +226,14 @@ def expect(**exceptions: str) -> dict[str, str]:
     return dict.fromkeys((stage.name for stage in STAGES), "success") | exceptions
 
 
+def expect_failed(at: str, status: str) -> dict[str, str]:
+    """The stage has failed and everything made from it waits; what is made of the row alone is a success."""
+    after = {at}
+    for stage in STAGES:
+        if after & {upstream.name for upstream in stage.upstream}:
+            after.add(stage.name)
+    return expect(**dict.fromkeys(after, "upstream_failed") | {at: status})
+
+
 def files_below(folders: Iterable[Path]) -> list[Path]:
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]

@@ -14,6 +14,7 @@ ASSETS = {
     "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments", "segment_embedding",
     "imported_segments", "clusters", "tasks", "scored_clips", "clip_thumbnails", "clip_batches", "clip_exports",
     "score_calibration", "enriched_metadata", "discovery_embedding", "search_documents", "search_index",
+    "search_evaluation", "monitoring",
 }  # fmt: skip
 TABLES = {
     "video_metadata", "embedding_manifest", "fused_manifest", "ledger", "scene_segments", "segments",

@@ -185,6 +185,7 @@ STATUSES_AND_LATER: Mapping[Status, tuple[bool, str]] = {  # of raw_audio: due a
     Status.NO_AUDIO_TRACK: (False, "success"),
     Status.EMPTY_TRANSCRIPT: (False, "success"),
     Status.NOT_DESCRIBED: (False, "success"),
+    Status.NOT_TRANSCRIBED: (False, "success"),
     Status.TURNED_OFF: (False, "success"),
     Status.FAIL: (False, "upstream_failed"),
     Status.FAIL_EXHAUSTED: (False, "upstream_failed"),

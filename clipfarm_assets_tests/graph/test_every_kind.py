@@ -4,25 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from clipfarm_assets.graph.stages import STAGES
-from clipfarm_assets_tests.graph.deployment import Deployment, expect
+from clipfarm_assets_tests.graph.deployment import Deployment, expect, expect_failed
 from clipfarm_assets_tests.media import kinds
 
 Statuses = dict[str, str]
 
-NOT_A_VIDEO: Statuses = dict.fromkeys((stage.name for stage in STAGES), "upstream_failed") | {
-    "raw_video": "unsupported_media"
-}
+NOT_A_VIDEO = expect_failed("raw_video", "unsupported_media")
 MUTE = {"raw_audio": "no_audio_track", "audio_embedding": "no_audio_track"}
 WORDLESS = {"raw_text": "empty_transcript", "text_embedding": "empty_transcript"}
 
 SOUND = expect(**WORDLESS)
 SILENT = expect(**MUTE, **WORDLESS)
-AFTER_SOUND = (
-    *("audio_embedding", "scene_segments", "segments", "segment_embedding"),
-    *("scored_clips", "clip_thumbnails"),
-)
-SOUND_LOST = expect(raw_audio="unsupported_media", **dict.fromkeys(AFTER_SOUND, "upstream_failed"), **WORDLESS)
+SOUND_LOST = expect_failed("raw_audio", "unsupported_media") | WORDLESS
 
 # Kinds that are not SILENT.
 EXPECTED: dict[str, Statuses] = {

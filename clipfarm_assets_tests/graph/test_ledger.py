@@ -11,22 +11,18 @@ from clipfarm_assets.graph.ledger import CSV_KEY, METADATA_STAGE, PARQUET_KEY
 from clipfarm_assets.graph.stages import STAGES
 from clipfarm_assets.graph.videos import videos
 from clipfarm_assets.statuses import Status
-from clipfarm_assets_tests.graph.deployment import Deployment, expect
+from clipfarm_assets_tests.graph.deployment import Deployment, expect, expect_failed
 
 NAMES = tuple(stage.name for stage in STAGES)
-AFTER_RAW_VIDEO = dict.fromkeys(NAMES[1:], "upstream_failed")
-AFTER_RAW_TEXT = dict.fromkeys(
-    ("text_embedding", "segments", "segment_embedding", "scored_clips", "clip_thumbnails"), "upstream_failed"
-)
 
 EXPECTED = {
     "good": expect(),
     "silent": expect(raw_audio="no_audio_track", audio_embedding="no_audio_track"),
     "speechless": expect(raw_text="empty_transcript", text_embedding="empty_transcript"),
-    "broken": {"raw_video": "unsupported_media", **AFTER_RAW_VIDEO},
-    "empty": {"raw_video": "unsupported_media", **AFTER_RAW_VIDEO},
-    "absent": {"raw_video": "fail_exhausted", **AFTER_RAW_VIDEO},
-    "no-sidecar": expect(raw_text="fail_exhausted", **AFTER_RAW_TEXT),
+    "broken": expect_failed("raw_video", "unsupported_media"),
+    "empty": expect_failed("raw_video", "unsupported_media"),
+    "absent": expect_failed("raw_video", "fail_exhausted"),
+    "no-sidecar": expect_failed("raw_text", "fail_exhausted"),
     "gone": dict.fromkeys(NAMES, "removed"),
     "vanished": dict.fromkeys(NAMES, "missing_from_metadata"),
     "new": dict.fromkeys(NAMES, "pending"),

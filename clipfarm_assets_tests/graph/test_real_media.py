@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from clipfarm_assets.graph.stages import STAGES
-from clipfarm_assets_tests.graph.deployment import PROJECT, Deployment, expect
+from clipfarm_assets_tests.graph.deployment import PROJECT, Deployment, expect, expect_failed
 
 SPEECHLESS = {"raw_text": "empty_transcript", "text_embedding": "empty_transcript"}
-NOT_DECODABLE = dict.fromkeys((stage.name for stage in STAGES[1:]), "upstream_failed")
+NOT_DECODABLE = expect_failed("raw_video", "unsupported_media")
 EXPECTED = {
     "nasa_13013.mp4": expect(),
     "nasa_13013_rotated.mp4": expect(raw_audio="no_audio_track", audio_embedding="no_audio_track", **SPEECHLESS),
@@ -17,8 +16,8 @@ EXPECTED = {
     "chaplin.mp4": expect(**SPEECHLESS),
     "no_duration.webm": expect(**SPEECHLESS),
     "video_with_failing_audio.mp4": expect(**SPEECHLESS),
-    "jfk.flac": {"raw_video": "unsupported_media", **NOT_DECODABLE},
-    "broken-upload.mp4": {"raw_video": "unsupported_media", **NOT_DECODABLE},
+    "jfk.flac": NOT_DECODABLE,
+    "broken-upload.mp4": NOT_DECODABLE,
 }
 
 

@@ -164,7 +164,7 @@ def test_prometheus_reads_what_was_asked_and_what_the_index_holds(web: Web) -> N
         'clipfarm_search_query_duration_seconds_count{kind="hybrid"} 1.0',
         'clipfarm_search_zero_results_total{kind="text"} 1.0',
         "clipfarm_search_index_documents 4.0",
-        "clipfarm_embedding_backlog 0.0",
+        'clipfarm_embedding_backlog_items{modality="discovery"} 0.0',
         'http_requests_total{method="GET",route="/search",status="200"} 2.0',
     ):
         assert line in text.splitlines(), text

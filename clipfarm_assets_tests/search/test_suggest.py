@@ -9,7 +9,7 @@ from clipfarm_assets.search.documents import Document
 from clipfarm_assets.search.index import SearchIndex
 from clipfarm_assets.search.rows import Entry
 from clipfarm_assets.search.suggest import Suggestion, suggest
-from clipfarm_assets.search.words import prefixes, query_words, typed_words, words
+from clipfarm_assets.search.words import fold, fold_any, prefixes, query_words, typed_words, words
 
 DOCUMENTS = [
     Document(
@@ -56,6 +56,11 @@ def test_suggestions_come_and_go_with_their_item(index: SearchIndex) -> None:
 def test_what_is_beyond_the_limits_is_refused_by_name(index: SearchIndex, typed: str, size: int) -> None:
     with pytest.raises(QueryRefused):
         suggest(index, typed, size)
+
+
+@given(st.text(st.sampled_from("'sS aB1_.-\0\n\x7f")) | st.text(st.characters(max_codepoint=127)))
+def test_the_quick_folding_of_ascii_is_the_folding_of_any_text(text: str) -> None:
+    assert fold(text) == fold_any(text)
 
 
 @given(st.text(max_size=60))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from clipfarm_assets.errors import ConfigurationError, ProviderError
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.text_provider.cache import VectorCache
 from clipfarm_assets.text_provider.embedder import Embedder, open_embedder
@@ -79,6 +80,21 @@ def test_another_model_dimension_or_address_is_another_vector(server: EmbeddingS
         for text in ("", "x")
     }
     assert len(keys) == 8
+
+
+def test_requests_and_lookups_are_counted(server: EmbeddingServer, tmp_path: Path) -> None:
+    server.fault = lambda number, texts: Fault(503) if number == 0 else None
+    measures = Measures()
+    fields = {"base_url": server.url, "dim": DIM, "folder": tmp_path, "requests_per_minute": 60_000, "pause_sec": 0.01}
+    settings = ProviderSettings("openai", api_key=SecretStr(KEY), **fields)  # type: ignore[arg-type]
+    made = open_embedder(settings, Settings(_env_file=None), None, measures)  # type: ignore[call-arg]
+    made.embed(["one", "two"])
+    made.embed(["one", "two", "three"])
+    found = {(each.name, *dict(each.labels).values()): n for each, n in measures.totals().items()}
+    assert found["upstream_requests", "embedding", "unavailable"] == 1
+    assert found["upstream_requests", "embedding", "ok"] == 2
+    assert (found["embedding_cache_requests", "hit"], found["embedding_cache_requests", "miss"]) == (2, 3)
+    assert KEY not in str(measures.totals())
 
 
 def test_vectors_are_forgotten_after_thirty_days(tmp_path: Path) -> None:
@@ -215,6 +231,27 @@ def test_a_process_that_is_killed_loses_nothing_that_it_was_given(server: Embedd
     asked_again = {int(text.split()[1]) for text in server.texts[sent_before:]}
     assert not asked_again & given
     assert len(asked_again) < 400
+
+
+@pytest.mark.parametrize("given", [0, 20])
+def test_ctrl_c_waits_for_what_was_sent_keeps_it_and_sends_no_more(
+    server: EmbeddingServer, tmp_path: Path, given: int
+) -> None:
+    """Stopped before the first answer, and while answers are given: what was paid for is not paid for again."""
+    server.latency_sec = 2.0 if not given else 0.1
+    process = started(server, tmp_path, 2_000, 0, 3_000, 2)  # a full bucket has 100 of the 1,500 requests
+    assert process.stdout is not None
+    while len(server.requests) < 20:
+        time.sleep(0.01)
+    for _ in range(given):
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    sent = set(server.texts)
+    assert process.returncode not in (0, -signal.SIGKILL) and len(sent) == len(server.texts) < 3_000
+    cache = VectorCache(tmp_path / "vectors.sqlite")
+    identity = Identity("openai", "m", server.url, 8)
+    assert len(cache.get([identity.key(text) for text in sent])) == len(sent)
 
 
 def test_the_key_is_nowhere_after_a_run_with_faults(

@@ -10,13 +10,14 @@ import pytest
 import soundfile
 from pydantic import SecretStr
 
+from clipfarm_assets.errors import ConfigurationError
 from clipfarm_assets.llm.client import Cause
+from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.transcription.api import LARGEST_BYTES
 from clipfarm_assets.transcription.recogniser import (
     ApiFound,
     Heard,
-    NoRecogniser,
     RecognitionFailure,
     TranscriptionSettings,
     find_recogniser,
@@ -45,13 +46,11 @@ GOOD = answer("“Ships,” she said, are late.", (0.1, 0.5, "Ships"), (0.5, 0.8
 
 
 def connected(server: SpeechServer, **more: Any) -> Any:
-    options = TranscriptionSettings(api_model="whisper-1", **more)
-    settings = Settings(_env_file=None, llm_timeout_sec=0.5, llm_retries=1).model_copy(
+    options = TranscriptionSettings(api_timeout_sec=0.5, **more)
+    settings = Settings(_env_file=None, llm_timeout_sec=60, llm_retries=1).model_copy(
         update={"openai_api_key": SecretStr(KEY), "openai_base_url": server.url}
     )
-    found = find_recogniser(options, settings, None)
-    assert found == ApiFound("whisper-1")
-    return open_recogniser(found, options, settings, None)
+    return open_recogniser(ApiFound("whisper-1"), options, settings, None)
 
 
 def hear(server: SpeechServer, *turns: Turn, **more: Any) -> Heard | RecognitionFailure:
@@ -141,7 +140,25 @@ def test_long_sound_goes_in_chunks_below_the_limit_and_comes_back_as_one(server:
     assert len(server.requests[-1]["file"]) < LARGEST_BYTES
 
 
-def test_a_named_model_without_a_key_is_no_recogniser() -> None:
-    settings = Settings(_env_file=None).model_copy(update={"openai_api_key": None, "openai_base_url": None})
-    found = find_recogniser(TranscriptionSettings(api_model="whisper-1"), settings, None)
-    assert isinstance(found, NoRecogniser) and "OPENAI_API_KEY" in found.why and found.identity is None
+@pytest.mark.parametrize(
+    ("asked", "key", "url", "found"),
+    [
+        ("openai", SecretStr(KEY), None, ApiFound("whisper-1")),
+        ("openai", None, "http://127.0.0.1:9/v1", ApiFound("whisper-1")),
+        ("auto", SecretStr(KEY), None, None),
+        ("off", SecretStr(KEY), None, None),
+    ],
+)
+def test_a_key_alone_sends_nothing(asked: str, key: SecretStr | None, url: str | None, found: ApiFound | None) -> None:
+    settings = Settings(_env_file=None, profile="stand-in").model_copy(
+        update={"speech_recogniser": asked, "openai_api_key": key, "openai_base_url": url}
+    )
+    assert find_recogniser(settings, resolve_models(settings, None)) == found
+
+
+def test_the_api_without_a_key_is_an_error_that_names_it() -> None:
+    settings = Settings(_env_file=None, profile="stand-in", speech_recogniser="openai").model_copy(
+        update={"openai_api_key": SecretStr(""), "openai_base_url": ""}
+    )
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        find_recogniser(settings, resolve_models(settings, None))

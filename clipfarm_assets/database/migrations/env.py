@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from clipfarm_assets.database import clip_tables, discovery_tables  # noqa: F401 - they declare their tables
+from clipfarm_assets.database import clip_tables, discovery_tables, measurements  # noqa: F401 - they declare their tables
 from clipfarm_assets.database.tables import Base
 
 context.configure(

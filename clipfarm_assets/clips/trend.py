@@ -7,9 +7,12 @@ never looked at.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
 
 from clipfarm_assets.clips.local_score import Evidence, Judged
 from clipfarm_assets.clips.model import MAX_SCORE
@@ -17,6 +20,7 @@ from clipfarm_assets.clips.model import MAX_SCORE
 NO_VECTOR_YET = Judged.unknown("No fused vector of the video can be read yet; its trend is judged when one can.")
 FEWEST_NEIGHBOURS = 3
 FEWEST_KNOWN = 8
+Floats = npt.NDArray[np.float64]
 _DAY_SEC = 86_400.0
 _HALF_LIFE_DAYS = 60.0  # a neighbour as much older weighs half
 _YOUNGEST_DAYS = 0.5  # a count of the first hours says little about a day
@@ -29,38 +33,60 @@ class Views:
     published_at: datetime
     counts: tuple[tuple[datetime, int], ...]
 
-    def per_day(self, before: datetime) -> tuple[float, float] | None:
-        """Views a day by the last count before a moment, and the video's age in days at that moment; None without."""
-        known = [(at, count) for at, count in self.counts if self.published_at < at < before]
-        if not known:
-            return None
-        at, count = max(known)
-        days = (at - self.published_at).total_seconds() / _DAY_SEC
-        if days < _YOUNGEST_DAYS:
-            return None
-        return count / days, (before - self.published_at).total_seconds() / _DAY_SEC
+
+class KnownViews:
+    """The views of all videos, laid out so that what was known at a moment is found for all at once."""
+
+    def __init__(self, views: Mapping[str, Views]) -> None:
+        self._place = {name: place for place, name in enumerate(views)}
+        self._published = np.array([each.published_at.timestamp() for each in views.values()], np.float64)
+        counts = [
+            (place, at.timestamp(), count)
+            for place, each in enumerate(views.values())
+            for at, count in sorted(each.counts)
+            if at > each.published_at
+        ]
+        self._of, self._at, self._count = np.array(counts, np.float64).reshape(-1, 3).T
+        self._of = self._of.astype(np.int64)
+        self._first = np.searchsorted(self._of, np.arange(len(views)))
+
+    def place(self, video_id: str) -> int | None:
+        """Where a video stands in the columns."""
+        return self._place.get(video_id)
+
+    def before(self, moment: datetime) -> tuple[Floats, Floats]:
+        """Views a day by each video's last count before a moment, and its age in days then, both (n,); NaN without."""
+        at = moment.timestamp()
+        seen = np.bincount(self._of[self._at < at], minlength=len(self._first))  # by video the earlier ones come first
+        rates = np.full(len(self._first), np.nan)
+        there = np.flatnonzero(seen)
+        last = self._first[there] + seen[there] - 1
+        days = (self._at[last] - self._published[there]) / _DAY_SEC
+        rates[there] = np.where(days >= _YOUNGEST_DAYS, self._count[last] / days, np.nan)
+        return rates, (at - self._published) / _DAY_SEC
 
 
 def judge_trend(
-    video_id: str, published_at: datetime | None, nearest: Sequence[tuple[str, float]], views: Mapping[str, Views]
+    video_id: str, published_at: datetime | None, nearest: Sequence[tuple[str, float]], views: KnownViews
 ) -> Judged:
     """The trend of a video.
 
     Args:
         published_at: None where nobody knows; then nothing is known to be earlier.
         nearest: video ids with their similarity (cosine), in any order; the video itself is skipped.
-        views: of every video, by id.
+        views: of every video.
     """
     if published_at is None:
         return Judged.unknown("It is not known when the video was published, so no views are known to be earlier.")
-    earlier = {
-        other: found
-        for other, each in views.items()
-        if other != video_id and (found := each.per_day(published_at)) is not None
-    }
+    rates, ages_days = views.before(published_at)
+    if (own := views.place(video_id)) is not None:
+        rates[own] = np.nan
     used = [
-        (other, similarity, *earlier[other]) for other, similarity in nearest if other in earlier and similarity > 0
+        (other, similarity, float(rates[place]), float(ages_days[place]))
+        for other, similarity in nearest
+        if similarity > 0 and (place := views.place(other)) is not None and np.isfinite(rates[place])
     ]
+    earlier = rates[np.isfinite(rates)]
     if len(used) < FEWEST_NEIGHBOURS:
         return Judged.unknown(
             f"Of the nearest videos {len(used)} had known views before this one was published; "
@@ -74,16 +100,11 @@ def judge_trend(
     weights = [similarity * 0.5 ** (age_days / _HALF_LIFE_DAYS) for _, similarity, _, age_days in used]
     # on a logarithmic scale: one video that went through the roof is not a trend
     level = sum(w * math.log1p(rate) for w, (_, _, rate, _) in zip(weights, used, strict=True)) / sum(weights)
-    share = _share_below(level, [math.log1p(rate) for rate, _ in earlier.values()])
+    known = np.log1p(earlier)
+    share = float(np.mean((known < level) + 0.5 * (known == level)))  # equal ones count by half
     what = (
         f"the {len(used)} nearest videos had {math.expm1(level):,.0f} views a day before this one was published, "
         f"more than {share:.0%} of the {len(earlier)} then known"
     )
     names = ", ".join(other for other, *_ in sorted(used, key=lambda each: -each[1])[:5])
     return Judged.of([Evidence(f"{what} ({names})", MAX_SCORE * share)])
-
-
-def _share_below(level: float, known: Iterable[float]) -> float:
-    """Equal ones count by half."""
-    ranks = [1.0 if each < level else 0.5 if each == level else 0.0 for each in known]
-    return sum(ranks) / len(ranks)

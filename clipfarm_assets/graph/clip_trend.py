@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from clipfarm_assets.clips.local_score import Judged
-from clipfarm_assets.clips.trend import NO_VECTOR_YET, Views, judge_trend
+from clipfarm_assets.clips.trend import NO_VECTOR_YET, KnownViews, Views, judge_trend
 from clipfarm_assets.fusion.fused_manifest import fused_key, read_fused
 from clipfarm_assets.fusion.parts import PartUnreadable
 from clipfarm_assets.fusion.vectors import read_vectors
@@ -33,7 +33,7 @@ class Trends:
         """The trend of a video; unknown, with a reason, where its neighbours are not known."""
         published_at = datetime.fromisoformat(video.published_at) if video.published_at else None
         if published_at is None:
-            return judge_trend(video.video_id, None, (), {})
+            return judge_trend(video.video_id, None, (), KnownViews({}))
         if video.video_id not in self._latest:
             return Judged.unknown(f"The video is not among the {_LATEST} most recent ones, which are compared.")
         try:
@@ -64,11 +64,9 @@ class Trends:
         return {name: place for place, name in enumerate(ids)}, vectors / np.maximum(norms, 1e-12)
 
     @cached_property
-    def _views(self) -> Mapping[str, Views]:
+    def _views(self) -> KnownViews:
         content = self._workshop.store.get(parquet_key("snapshots"))
-        if content is None:
-            return {}
-        return views_of(table_from_parquet("snapshots", content))
+        return KnownViews({} if content is None else views_of(table_from_parquet("snapshots", content)))
 
 
 def videos_with_vectors(workshop: Workshop) -> set[str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipfarm_assets.clips.local_score import Judged
-from clipfarm_assets.clips.trend import Views, judge_trend
+from clipfarm_assets.clips.trend import KnownViews, Views, judge_trend
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NEAR = [(f"v{n}", 0.9 - n / 20) for n in range(5)]
@@ -24,7 +24,7 @@ def corpus(**changes: Views) -> dict[str, Views]:
 
 
 def score(known: dict[str, Views], nearest: list[tuple[str, float]] = NEAR) -> Judged:
-    return judge_trend("own", NOW, nearest, known)
+    return judge_trend("own", NOW, nearest, KnownViews(known))
 
 
 def test_it_is_the_share_of_videos_that_were_watched_less() -> None:
@@ -68,5 +68,5 @@ def test_recent_neighbours_weigh_more() -> None:
 def test_what_cannot_be_known_has_no_score_and_says_why(
     published_at: datetime | None, nearest: list[tuple[str, float]], known: dict[str, Views], why: str
 ) -> None:
-    judged = judge_trend("own", published_at, nearest, known)
+    judged = judge_trend("own", published_at, nearest, KnownViews(known))
     assert judged.score is None and why in (judged.reason or "")

@@ -14,11 +14,11 @@ from clipfarm_assets_tests.graph.deployment import Deployment, files_below
 from clipfarm_assets_tests.helix_server import CLIENT_ID, SECRET, TOKEN, Helix
 from clipfarm_assets_tests.journeys.conftest import run_clipfarm
 
-FAULTS = (  # what a text meets at its three attempts, or at the first where another cannot help
-    (Fault(429, {"Retry-After": "0"}), Fault(500), Fault(0)),
-    (Fault(408), Fault(200, raw=f'{{"data": "{KEY}"'.encode()), Fault(200, raw=f'{{"object": "{KEY}"}}'.encode())),
-    (Fault(400),),
-    (Fault(403),),
+FAULTS = (  # what a request meets at its three attempts; the last one's words are those that could be passed on
+    (Fault(0), Fault(500), Fault(429, {"Retry-After": "0"})),
+    (Fault(429), Fault(408), Fault(500)),
+    (Fault(409), Fault(200, raw=f'{{"object": "{KEY}"}}'.encode()), Fault(200, raw=f'{{"data": "{KEY}"'.encode())),
+    (Fault(400), Fault(400), Fault(400)),  # both texts together, then each alone
     (Fault(401),),
 )  # fmt: skip
 

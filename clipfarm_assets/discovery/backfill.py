@@ -51,6 +51,7 @@ def backfill(
         ProviderError, ModelError: texts cannot be embedded at all; what was made is kept.
     """
     embedder = _embedder(room)
+    embedder.prune()
     together = min(batch, 100) * (_IN_FLIGHT if embedder.identity.provider == "openai" else 1)
     done, began = Statistics(total=len(rows)), time.monotonic()
     try:

@@ -24,7 +24,7 @@ from clipfarm_assets.search.connection import answer_to
 from clipfarm_assets.search.documents import Document
 from clipfarm_assets.search.filters import Filters, both, expression, literal, one_of
 from clipfarm_assets.search.index import SearchIndex
-from clipfarm_assets.search.popularity import Counts, engagement, hot, trending
+from clipfarm_assets.search.popularity import Counts, engagement, hot, recency, trending
 from clipfarm_assets.search.rows import Vector, microseconds, to_document
 from clipfarm_assets.search.words import Word, query_words
 
@@ -260,20 +260,20 @@ def _sorted(
     """Keys and scores by another order than relevance; what has no date counts as made in 1970."""
     keys: list[str] = rows["key"].to_pylist()
     created = rows["created_us"].fill_null(0).to_numpy().astype(np.float64)
+    hours = np.maximum(microseconds(now) - created, 0.0) / 3.6e9
     if sort == "recent":
-        scores = created / 1e6
+        scores, rank = recency(hours / 24), created
     else:
         if popularity is None:
             raise QueryRefused(f"Sorting by {sort} needs the database of votes.")
         made = popularity.counts(keys)
         counts = Counts(made.votes, made.comments, made.favourites, rows["views"].fill_null(0).to_numpy())
-        hours = np.maximum(microseconds(now) - created, 0.0) / 3.6e9
-        scores = {
+        scores = rank = {
             "popular": lambda: engagement(counts),
             "hot": lambda: hot(counts.votes, hours),
             "trending": lambda: trending(counts, hours),
         }[sort]()
-    order = np.lexsort((np.asarray(keys, dtype=object), -scores))
+    order = np.lexsort((np.asarray(keys, dtype=object), -rank))
     return [keys[i] for i in order], [float(scores[i]) for i in order]
 
 

@@ -104,6 +104,10 @@ class Embedder:
         """Takes texts out of the cache, as of a deleted item."""
         self._cache.forget([self.identity.key(clean(text)) for text in texts])
 
+    def prune(self) -> None:
+        """Deletes from the cache what is too old to be used."""
+        self._cache.prune()
+
     def _known(
         self, texts: Sequence[str]
     ) -> tuple[dict[str, "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"], dict[str, list[int]]]:

@@ -189,12 +189,13 @@ def test_sorts_follow_their_formulas(filled_index: SearchIndex, filled: list[Ent
         assert document.created_at
         age = (NOW - document.created_at) / timedelta(hours=1)
         counts = Counts(votes=votes.get(document.key, 0), views=document.views)
-        formulas = {"recent": -age, "popular": engagement(counts), "trending": trending(counts, age)}
+        formulas = {"recent": recency(age / 24), "popular": engagement(counts), "trending": trending(counts, age)}
         return float(formulas[sort] if sort in formulas else hot(counts.votes, age))
 
     documents = {entry.document.key: entry.document for entry in filled}
     best = sorted((value(document) for document in documents.values()), reverse=True)[:50]
     assert [value(documents[key]) for key in keys(page)] == pytest.approx(best)
+    assert [hit.score for hit in page.hits] == pytest.approx(best)
 
 
 def test_the_formulas_are_those_of_the_contract() -> None:

@@ -10,6 +10,8 @@ from clipfarm_assets.graph.run import Runner
 from clipfarm_assets.graph.stages import STAGES, VIDEO_EMBEDDING
 from clipfarm_assets_tests.graph.deployment import Deployment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def finished(deployment: Deployment) -> Deployment:

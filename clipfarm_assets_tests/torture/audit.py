@@ -115,7 +115,8 @@ class Audit:
             self.violations.append(f"{where}: {what}")
 
     def _temporary(self) -> list[Path]:
-        return [path for path in (self.home.folder / "tmp").glob("clipfarm-*")]
+        """What a process should have taken with it; a lock is a file that stays, held or not."""
+        return [path for path in (self.home.folder / "tmp").glob("clipfarm-*") if path.suffix != ".lock"]
 
     def _cold_ledger(self, where: str) -> dict[Pair, str]:
         """The product's own reader in a fresh process."""

@@ -15,7 +15,7 @@ from clipfarm_assets_tests.torture.home import Home, until
 from clipfarm_assets_tests.torture.kills import finish_by_daemon
 
 LIMIT_SEC = 300  # a healthy run of a chunk takes a fraction of it, on a busy machine too
-_PATIENCE_SEC = 300.0
+_PATIENCE_SEC = LIMIT_SEC + 300.0
 _TAKEN_UP_WITHIN_SEC = 60.0
 
 

@@ -5,7 +5,7 @@ one, so that a build reads and embeds what is new; the index in turn is written 
 """
 
 import io
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -87,13 +87,17 @@ class Synced:
     waiting: int = 0
 
 
-def gather(room: Discovery, videos: Iterable[Video], versions: Mapping[str, str], *, embed: bool = True) -> Gathered:
+def gather(
+    room: Discovery, videos: Iterable[Video], versions: Mapping[str, str], *, embed: bool = True,
+    awaited: Callable[[Sequence[str]], Collection[str]] = lambda video_ids: (),
+) -> Gathered:  # fmt: skip
     """Every document there is, with the state of its vector; missing vectors are made and stored.
 
     Args:
         videos: the rows that are not removed.
         versions: data version of what enrichment made of each video.
         embed: False leaves missing vectors to others.
+        awaited: which of these videos get their vector from a run that is still to come, and would get it twice.
 
     Raises:
         ProviderError, ModelError: vectors cannot be made at all; nothing was written.
@@ -115,7 +119,7 @@ def gather(room: Discovery, videos: Iterable[Video], versions: Mapping[str, str]
         if old is not None and old.fingerprint == mark and old.model == model and old.embedded_at is not None:
             row = replace(row, model=model, embedded_at=old.embedded_at)
         rows.append(row)
-    gathered.rows = list(_embedded(room, rows, gathered)) if embed else rows
+    gathered.rows = list(_embedded(room, rows, gathered, awaited)) if embed else rows
     return gathered
 
 
@@ -200,9 +204,13 @@ def _sources(
         return list(pool.map(one, videos))
 
 
-def _embedded(room: Discovery, rows: Iterable[Known], gathered: Gathered) -> Iterator[Known]:
+def _embedded(
+    room: Discovery, rows: Iterable[Known], gathered: Gathered, awaited: Callable[[Sequence[str]], Collection[str]]
+) -> Iterator[Known]:
     for some in _groups(rows):
         missing = [row for row in some if row.waits]
+        later = set(awaited([row.document.id for row in missing if row.document.kind == "video"])) if missing else set()
+        missing = [row for row in missing if row.document.kind != "video" or row.document.id not in later]
         found = dict(zip([row.document.key for row in missing], _vectors(room, missing), strict=True))
         gathered.embedded += sum(each.made for each in found.values())
         for row in some:

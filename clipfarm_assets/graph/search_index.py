@@ -1,5 +1,6 @@
 """Discovery, all at once: every video and clip as a document, and the index over them."""
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -20,7 +21,12 @@ from clipfarm_assets.graph.agenda import is_made
 from clipfarm_assets.graph.chunk import emit_own_events
 from clipfarm_assets.graph.clips import scored_clips
 from clipfarm_assets.graph.columns import column_schema
-from clipfarm_assets.graph.discovery import ENRICHED_METADATA, discovery_embedding, enriched_metadata
+from clipfarm_assets.graph.discovery import (
+    DISCOVERY_EMBEDDING,
+    ENRICHED_METADATA,
+    discovery_embedding,
+    enriched_metadata,
+)
 from clipfarm_assets.graph.events import read_events
 from clipfarm_assets.graph.fan_in import SEEN, newest_input
 from clipfarm_assets.graph.in_flight import mark_process
@@ -80,7 +86,12 @@ def gather_all(instance: dg.DagsterInstance, workshop: Workshop, *, embed: bool 
     events = read_events(instance, ENRICHED_METADATA.name)
     outcomes = {video_id: seen.outcome for video_id, seen in events.items()}
     versions = {v: o.data_version for v, o in outcomes.items() if o is not None and o.data_version}
-    return gather(workshop.discovery, videos, versions, embed=embed)
+
+    def awaited(video_ids: Sequence[str]) -> Collection[str]:
+        seen = read_events(instance, DISCOVERY_EMBEDDING.name, video_ids)
+        return [v for v in video_ids if v not in seen or seen[v].outcome is None]
+
+    return gather(workshop.discovery, videos, versions, embed=embed, awaited=awaited)
 
 
 def index_metadata(done: Synced) -> dict[str, int | str | bool]:

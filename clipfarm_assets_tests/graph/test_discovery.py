@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from clipfarm_assets.database.discovery import Written
 from clipfarm_assets.discovery.asking import meaning
+from clipfarm_assets.graph.search_index import gather_all
 from clipfarm_assets.graph.videos import videos
 from clipfarm_assets.http.app import Backend, create_app
 from clipfarm_assets.http.metrics import measure
@@ -80,3 +81,14 @@ def test_videos_alike_over_http_are_those_nearest_by_the_graphs_fused_vectors(de
     assert client.get("/videos/absent/similar").json()["items"] == []
     shop.discovery.delete_video("v1", datetime.now(UTC))
     assert "v1" not in [item["id"] for item in client.get("/videos/v0/similar").json()["items"]]
+
+
+def test_the_fan_in_leaves_the_first_vector_of_a_video_to_its_stage(deployment: Deployment) -> None:
+    deployment.add("a")
+    deployment.read_metadata()
+    deployment.materialize(["enriched_metadata"], ["a"])
+    early = gather_all(deployment.instance, deployment.workshop)
+    assert [row.waits for row in early.rows] == [True]
+    assert deployment.identity("a", "discovery_embedding") is None
+    deployment.materialize(["discovery_embedding"], ["a"])
+    assert [row.waits for row in gather_all(deployment.instance, deployment.workshop).rows] == [False]

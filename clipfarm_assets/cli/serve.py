@@ -32,6 +32,7 @@ def serve(
     from clipfarm_assets.http.app import Backend, create_app
     from clipfarm_assets.http.clips import clips
     from clipfarm_assets.http.metrics import measure, metrics
+    from clipfarm_assets.http.people import people
     from clipfarm_assets.http.search import discovery
     from clipfarm_assets.metadata.rows import Video
     from clipfarm_assets.settings import load_settings
@@ -50,7 +51,7 @@ def serve(
 
     room, launch = workshop.discovery, Launcher(settings.dagster_url, settings.dagster_header).launch
     backend = Backend(settings, workshop.store, workshop.database, video, launch, room, workshop.measures)
-    app = create_app(backend, clips, discovery, metrics)
+    app = create_app(backend, clips, discovery, people, metrics)
     measure(app)
     threading.Thread(target=_warm, args=[room], daemon=True, name="warm").start()
     uvicorn.run(app, host=host, port=port, log_level="info")

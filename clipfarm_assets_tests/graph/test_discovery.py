@@ -12,6 +12,7 @@ from clipfarm_assets.graph.search_index import gather_all
 from clipfarm_assets.graph.videos import videos
 from clipfarm_assets.http.app import Backend, create_app
 from clipfarm_assets.http.metrics import measure
+from clipfarm_assets.http.people import people
 from clipfarm_assets.http.search import discovery
 from clipfarm_assets.search.query import Mode, Question, search
 from clipfarm_assets_tests.fusion.corpus import fused_rows
@@ -64,7 +65,7 @@ def test_videos_alike_over_http_are_those_nearest_by_the_graphs_fused_vectors(de
     backend = Backend(
         shop.settings, shop.store, shop.database, lambda v: shop.videos([v]).get(v), discovery=shop.discovery
     )
-    app = create_app(backend, discovery)
+    app = create_app(backend, discovery, people)
     measure(app)
     client = TestClient(app)
     rows = fused_rows(shop.store, "sum_pool")

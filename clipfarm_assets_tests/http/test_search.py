@@ -18,6 +18,7 @@ from clipfarm_assets.database.connect import open_database
 from clipfarm_assets.database.migrate import migrate
 from clipfarm_assets.http.app import Backend, create_app
 from clipfarm_assets.http.metrics import measure, metrics
+from clipfarm_assets.http.people import people
 from clipfarm_assets.http.search import discovery
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import open_store
@@ -37,7 +38,7 @@ class Web:
     def __init__(self, world: World) -> None:
         self.world = world
         backend = Backend(Settings(_env_file=None), world.store, world.database, world.video, discovery=world.room)
-        self.app = create_app(backend, discovery, metrics)
+        self.app = create_app(backend, discovery, people, metrics)
         measure(self.app)
         self.client = TestClient(self.app, raise_server_exceptions=False)
 

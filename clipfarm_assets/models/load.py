@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from clipfarm_assets.errors import ConfigurationError, ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import places, standin
 from clipfarm_assets.models.catalog import packaged_text_folder, remember_real
+from clipfarm_assets.models.kernels import with_onednn
 from clipfarm_assets.models.lock import verify
 from clipfarm_assets.models.ref import Modality, ModelRef
 from clipfarm_assets.settings import Settings
@@ -166,7 +167,7 @@ def _once(ref: ModelRef, settings: Settings, store: ObjectStore | None) -> Loade
 def _load(ref: ModelRef, settings: Settings, store: ObjectStore | None, device: str) -> LoadedModel:
     if ref.origin == "stand-in":
         model, processor = standin.build_video() if ref.modality == "video" else standin.build_audio()
-        return LoadedModel(ref, model.to(device), processor, device)
+        return LoadedModel(ref, _ready(model, device), processor, device)
     folder = weights_folder(ref, settings, store)
     unverified = verify(ref, folder)
     try:
@@ -179,7 +180,13 @@ def _load(ref: ModelRef, settings: Settings, store: ObjectStore | None, device: 
         ) from error
     if ref.modality in ("video", "audio"):
         remember_real(store)
-    return LoadedModel(ref, model.to(device).eval(), processor, device, unverified)
+    return LoadedModel(ref, _ready(model, device), processor, device, unverified)
+
+
+def _ready(model: Any, device: str) -> Any:
+    """The module where it is to infer, and as quick as it can be there."""
+    placed = model.to(device).eval()
+    return with_onednn(placed) if device == "cpu" else placed
 
 
 def _video(ref: ModelRef, folder: Path) -> tuple[Any, Any]:

@@ -200,6 +200,10 @@ class Settings(BaseSettings):
         Path("data/text_vectors"), validation_alias="EMBEDDING_FOLDER",
         description="Local folder of the cache of vectors, and of what keeps processes below an API's limit.",
     )  # fmt: skip
+    embedding_redis_url: SecretStr | None = Field(
+        None, validation_alias="EMBEDDING_REDIS_URL",
+        description="Redis that keeps vectors of texts for several machines, instead of a file in EMBEDDING_FOLDER.",
+    )  # fmt: skip
     search_judgments: Path | None = Field(
         None, description="File that judges answers of the search: CSV or JSON of query, item and relevance (0 to 4)."
     )

@@ -49,8 +49,9 @@ class Versions:
             model_as_needed: the model makes only what nothing else brings. What succeeded without a model stands
                 whichever there is now, and what a model has made stands while there is none.
         """
-        if self == now or not model_as_needed:
-            return self == now
+        same = self == now
+        if same or not model_as_needed:
+            return same
         succeeded_without = not self.model_name and status is Status.SUCCESS
         is_none_now = not now.model_name and status.materialized
         return self.code_version == now.code_version and (succeeded_without or is_none_now)

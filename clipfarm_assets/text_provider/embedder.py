@@ -12,7 +12,7 @@ from clipfarm_assets.measures import Measures
 from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
-from clipfarm_assets.text_provider.cache import VectorCache
+from clipfarm_assets.text_provider.cache import FileCache, RedisCache, VectorCache
 from clipfarm_assets.text_provider.interface import (
     Answers,
     Cause,
@@ -126,13 +126,15 @@ def provider_settings(settings: Settings) -> ProviderSettings:
         provider=settings.embedding_provider, model=settings.embedding_model, dim=settings.embedding_dimensions,
         api_key=settings.openai_api_key, base_url=settings.openai_base_url,
         requests_per_minute=settings.embedding_requests_per_minute, folder=settings.embedding_folder,
-        price_usd=settings.embedding_price_usd,
+        redis_url=settings.embedding_redis_url, price_usd=settings.embedding_price_usd,
     )  # fmt: skip
 
 
 def open_cache(provider: ProviderSettings) -> VectorCache:
-    """The cache that embedders of these settings share."""
-    return VectorCache(provider.folder / "vectors.sqlite", provider.cache_days)
+    """The cache that embedders of these settings share. Raises as ``RedisCache``."""
+    if provider.redis_url is not None:
+        return RedisCache(provider.redis_url, provider.cache_days)
+    return FileCache(provider.folder / "vectors.sqlite", provider.cache_days)
 
 
 def open_embedder(

@@ -76,6 +76,7 @@ class ProviderSettings:
         dim: what an API is asked for; a local model has its own.
         send_dim: False for models that take no ``dimensions``, such as text-embedding-ada-002.
         folder: where the cache and the limiter's state lie; processes that share it share both.
+        redis_url: of a Redis that is the cache instead; it may hold a password.
         price_usd: of a million tokens; costs are unknown without it.
     """
 
@@ -92,6 +93,7 @@ class ProviderSettings:
     attempts: int = 3
     pause_sec: float = 0.5
     folder: Path = Path("data/text_vectors")
+    redis_url: SecretStr | None = None
     cache_days: float = 30.0
     price_usd: float | None = None
 

@@ -17,7 +17,7 @@ from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.models.catalog import resolve_models
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
-from clipfarm_assets.text_provider.cache import VectorCache
+from clipfarm_assets.text_provider.cache import FileCache
 from clipfarm_assets.text_provider.embedder import Embedder
 from clipfarm_assets.text_provider.interface import Answers, Cause, Identity, ProviderSettings, TextFailure
 from clipfarm_assets.text_provider.local import LocalProvider
@@ -64,7 +64,7 @@ class World:
         self.folder, self.store, self.database, self.encoder = folder, store, database, encoder
         self.rows = {video.video_id: video for video in ROWS}
         self.provider = Counting(encoder)
-        self.cache = VectorCache(folder / "vectors.sqlite")
+        self.cache = FileCache(folder / "vectors.sqlite")
         self.open()
 
     def open(self) -> Discovery:

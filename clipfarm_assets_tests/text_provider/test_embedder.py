@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from clipfarm_assets.errors import ConfigurationError, ProviderError
 from clipfarm_assets.measures import Measures
 from clipfarm_assets.settings import Settings
-from clipfarm_assets.text_provider.cache import VectorCache
+from clipfarm_assets.text_provider.cache import FileCache
 from clipfarm_assets.text_provider.embedder import Embedder, open_embedder
 from clipfarm_assets.text_provider.interface import Cause, Identity, Outcome, ProviderSettings, TextFailure
 from clipfarm_assets.text_provider.limiter import RateLimiter
@@ -95,18 +95,6 @@ def test_requests_and_lookups_are_counted(server: EmbeddingServer, tmp_path: Pat
     assert found["upstream_requests", "embedding", "ok"] == 2
     assert (found["embedding_cache_requests", "hit"], found["embedding_cache_requests", "miss"]) == (2, 3)
     assert KEY not in str(measures.totals())
-
-
-def test_vectors_are_forgotten_after_thirty_days(tmp_path: Path) -> None:
-    now = [1e9]
-    cache = VectorCache(tmp_path / "c.sqlite", 30, clock=lambda: now[0])
-    cache.put({"k": np.ones(3, np.float32)})
-    now[0] += 29.9 * 86_400
-    assert cache.get(["k"])
-    assert cache.prune() == 0
-    now[0] += 0.2 * 86_400
-    assert not cache.get(["k"])
-    assert cache.prune() == 1
 
 
 def test_a_bad_text_fails_alone(server: EmbeddingServer, tmp_path: Path) -> None:
@@ -249,7 +237,7 @@ def test_ctrl_c_waits_for_what_was_sent_keeps_it_and_sends_no_more(
     process.communicate(timeout=120)
     sent = set(server.texts)
     assert process.returncode not in (0, -signal.SIGKILL) and len(sent) == len(server.texts) < 3_000
-    cache = VectorCache(tmp_path / "vectors.sqlite")
+    cache = FileCache(tmp_path / "vectors.sqlite")
     identity = Identity("openai", "m", server.url, 8)
     assert len(cache.get([identity.key(text) for text in sent])) == len(sent)
 

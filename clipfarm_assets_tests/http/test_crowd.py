@@ -1,36 +1,19 @@
 """Fifty clients at once, over real connections."""
 
 import asyncio
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from sqlalchemy import select
 
 from clipfarm_assets.database.clip_tables import ClipBatch, Job
 from clipfarm_assets.database.connect import Database
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.http.clip_api import Api
+from clipfarm_assets_tests.loopback import served
 
 CLIENTS, EACH = 50, 4
-
-
-@contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(30)
 
 
 def test_fifty_clients_that_post_at_once_lose_nothing_and_double_nothing(

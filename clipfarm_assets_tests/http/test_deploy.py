@@ -4,10 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from fastapi.testclient import TestClient
@@ -18,6 +22,8 @@ from clipfarm_assets.http.metrics import measure, metrics
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.http.told import full_backend
+from clipfarm_assets_tests.journeys.deployment import free_port
+from clipfarm_assets_tests.loopback import served
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
@@ -26,6 +32,7 @@ NAME = re.compile(r"(?<!:)\b(?:clipfarm|http)_[a-z0-9_]+")
 RECORDED = re.compile(r"\bclipfarm:[a-z0-9_]+:[a-z0-9_]+")
 SELECTED = re.compile(r"\b((?:clipfarm|http)_[a-z0-9_]+)\{([^}]*)\}")
 GROUPED = re.compile(r"\b(?:by|without) \(([^)]*)\)")
+needs_prometheus = pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed")
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 
 
@@ -122,3 +129,58 @@ def test_prometheus_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
     path = tmp_path / "panels.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": made}]}))
     promtool("check", "rules", path)
+
+
+@needs_prometheus
+def test_a_real_prometheus_scrapes_the_server_and_answers_every_rule_and_panel(
+    tmp_path: Path, local_store: ObjectStore
+) -> None:
+    app = create_app(full_backend(tmp_path, local_store), metrics)
+    measure(app)
+    with served(app) as url, prometheus(tmp_path, url.removeprefix("http://")) as ask:
+        until = time.monotonic() + 60
+        while not ask("query", query="clipfarm:failed:share")["result"]:  # scraped, and the rules have run once
+            assert time.monotonic() < until, ask("targets")
+            time.sleep(0.5)
+        (target,) = ask("targets")["activeTargets"]
+        assert (target["health"], target["lastError"]) == ("up", "")
+        evaluated = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+        assert {rule["name"] for rule in evaluated} == {rule.get("record") or rule["alert"] for rule in rules()}
+        assert {rule["health"] for rule in evaluated} == {"ok"}
+        (ingested,) = ask("query", query='clipfarm_stage_videos_total{stage="raw_video",status="success"}')["result"]
+        assert float(ingested["value"][1]) == 7
+        answers = [ask("query", query=text.replace("$__rate_interval", "5m")) for text in of_panels()]
+        assert sum(bool(answer["result"]) for answer in answers) > len(answers) // 2
+
+
+@contextmanager
+def prometheus(folder: Path, server: str) -> Iterator[Callable[..., Any]]:
+    """A Prometheus with the configuration of `deploy/`, which scrapes ``server`` each second; asks its HTTP API."""
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(RULES)]
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = [server]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb"]
+    with subprocess.Popen(
+        [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+
+        def ask(path: str, **asked: str) -> Any:
+            answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/{path}", params=asked)
+            assert answer.status_code == 200, answer.text
+            return answer.json()["data"]
+
+        try:
+            until = time.monotonic() + 60
+            while True:
+                try:
+                    if httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    assert time.monotonic() < until and process.poll() is None
+                time.sleep(0.1)
+            yield ask
+        finally:
+            process.terminate()

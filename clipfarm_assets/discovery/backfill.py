@@ -75,11 +75,16 @@ def estimate(room: Discovery, rows: Sequence[Known], *, force: bool = False) -> 
 
 
 def due(rows: Sequence[Known], now: datetime, days: float, most: int) -> list[Known]:
-    """The ``most`` newest rows without a vector of the last days; then older ones, that none is forgotten."""
+    """``most`` rows without a vector: those of the last days, the newest first, and older ones in the rest.
+
+    A tenth is kept for older ones where there are any, so that texts which fail again and again never hide them.
+    """
     waiting = _newest_first([row for row in rows if row.waits])
     since = now - timedelta(days=days)
     recent = [row for row in waiting if (row.document.created_at or _NEVER) >= since]
-    return (recent or waiting)[:most]
+    older = waiting[len(recent) :]
+    chosen = recent[: most - min(len(older), most // 10)]
+    return chosen + older[: most - len(chosen)]
 
 
 def _missing(

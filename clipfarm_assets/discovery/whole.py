@@ -20,12 +20,13 @@ from clipfarm_assets.database.clip_tables import Clip
 from clipfarm_assets.discovery.items import clip_documents, edited, source_document, written_of
 from clipfarm_assets.discovery.room import Discovery, Refreshed, entry
 from clipfarm_assets.discovery.vectors import Embedded
-from clipfarm_assets.errors import IndexMissing, IndexOutdated
+from clipfarm_assets.errors import IndexMissing, IndexOutdated, ModelError, ProviderError
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.search.documents import Document, discovery_text, fingerprint, item_key
 from clipfarm_assets.search.index import Indexed, IndexFacts
 from clipfarm_assets.search.rows import Entry
 from clipfarm_assets.store.object_store import ObjectStore
+from clipfarm_assets.text_provider.interface import Cause, TextFailure
 
 DOCUMENTS_KEY = "clipfarm/search/documents.parquet"
 _READERS = 16
@@ -69,11 +70,18 @@ class Known:
 
 @dataclass
 class Gathered:
-    """The new table. ``read``: documents that were read anew; ``embedded``: vectors that were made."""
+    """The new table.
+
+    Attributes:
+        read: documents that were read anew.
+        embedded: vectors that were made.
+        refusal: why no vector could be made any more; what has none is found by its words.
+    """
 
     rows: list[Known] = field(default_factory=list)
     read: int = 0
     embedded: int = 0
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,13 @@ def gather(
 ) -> Gathered:  # fmt: skip
     """Every document there is, with the state of its vector; missing vectors are made and stored.
 
+    A provider that refuses, or a cache that is away, costs vectors and no document.
+
     Args:
         videos: the rows that are not removed.
         versions: data version of what enrichment made of each video.
         embed: False leaves missing vectors to others.
         awaited: which of these videos get their vector from a run that is still to come, and would get it twice.
-
-    Raises:
-        ProviderError, ModelError: vectors cannot be made at all; nothing was written.
     """
     before = {row.document.key: row for row in read_documents(room.store)}
     gathered = Gathered()
@@ -211,7 +218,7 @@ def _embedded(
         missing = [row for row in some if row.waits]
         later = set(awaited([row.document.id for row in missing if row.document.kind == "video"])) if missing else set()
         missing = [row for row in missing if row.document.kind != "video" or row.document.id not in later]
-        found = dict(zip([row.document.key for row in missing], _vectors(room, missing), strict=True))
+        found = dict(zip([row.document.key for row in missing], _vectors(room, missing, gathered), strict=True))
         gathered.embedded += sum(each.made for each in found.values())
         for row in some:
             each = found.get(row.document.key)
@@ -223,8 +230,14 @@ def _embedded(
                 yield replace(row, error=each.failure.what if each.failure else None)
 
 
-def _vectors(room: Discovery, rows: Sequence[Known]) -> list[Embedded]:
-    return room.vectors.current([row.document for row in rows]) if rows else []
+def _vectors(room: Discovery, rows: Sequence[Known], gathered: Gathered) -> list[Embedded]:
+    """The rows' vectors; nobody is asked again who has refused one of them all."""
+    if rows and not gathered.refusal:
+        try:
+            return room.vectors.current([row.document for row in rows])
+        except (ProviderError, ModelError) as error:
+            gathered.refusal = error.what
+    return [Embedded(None, failure=TextFailure(Cause.UNAVAILABLE, gathered.refusal)) for _ in rows]
 
 
 def _entries(room: Discovery, rows: Iterable[Known], model: str) -> Iterator[Entry]:

@@ -47,7 +47,7 @@ def search_documents(context: dg.AssetExecutionContext, platform: Platform) -> d
     """Every video and clip that can be found, as it is searched: `clipfarm/search/documents.parquet`.
 
     Texts that persons have edited stand in place of their source's. Clips get their vectors here, as does whatever
-    lacks one: `clipfarm/embeddings/discovery/<kind>/<id>.npy`.
+    lacks one: `clipfarm/embeddings/discovery/<kind>/<id>.npy`. Where no vector can be had, items are found by words.
     """
     emit_own_events(context)
     workshop, seen = platform.open(), newest_input(context.instance)
@@ -55,6 +55,8 @@ def search_documents(context: dg.AssetExecutionContext, platform: Platform) -> d
     table = to_table(gathered.rows)
     workshop.store.put(DOCUMENTS_KEY, to_parquet(table))
     waiting = [row for row in gathered.rows if row.waits]
+    if gathered.refusal:
+        context.log.error(f"{len(waiting)} items have no vector, and are found by their words: {gathered.refusal}")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": table.num_rows, SEEN: seen, "read": gathered.read, "embedded": gathered.embedded,
@@ -106,7 +108,7 @@ def index_metadata(done: Synced) -> dict[str, int | str | bool]:
 
 @dg.op
 def embed_what_is_missing(context: dg.OpExecutionContext, platform: Platform) -> None:
-    """Makes up to 100 missing vectors of the last week, the newest first; older ones where the week has all of its own.
+    """Makes up to 100 missing vectors, those of the last week first and older ones with what is left of the hundred.
 
     Then makes the index say what the documents say, whatever a killed server or a refused write left behind.
     """

@@ -40,7 +40,13 @@ def text_encoder() -> TextEncoder:
 
 
 class Counting:
-    """A local provider that notes the texts it was asked for, and refuses those that hold ``poison``."""
+    """A local provider that notes the texts it was asked for, and refuses those that hold ``poison``.
+
+    Attributes:
+        key_is_wrong: it refuses whatever it is asked.
+    """
+
+    key_is_wrong = False
 
     def __init__(self, encoder: TextEncoder, model: str = "") -> None:
         self._own = LocalProvider(encoder)
@@ -50,6 +56,10 @@ class Counting:
 
     def embed(self, texts: Sequence[str], keep: Callable[[Answers], None]) -> Iterator[Answers]:
         self.asked += texts
+        if self.key_is_wrong:
+            keep([])
+            yield [(number, TextFailure(Cause.DENIED, "The key is wrong.")) for number in range(len(texts))]
+            return
         for group in self._own.embed(texts, lambda group: None):
             refused = TextFailure(Cause.UNAVAILABLE, "No.")
             answers: Answers = [(n, refused if "poison" in texts[n] else o) for n, o in group]

@@ -1,12 +1,15 @@
 """What an edit, a vote, a deletion, another model and a broken provider do to documents, vectors and index."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from clipfarm_assets.database.discovery import Written, vote
 from clipfarm_assets.discovery.asking import meaning
-from clipfarm_assets.discovery.backfill import backfill, estimate
+from clipfarm_assets.discovery.backfill import backfill, due, estimate
 from clipfarm_assets.discovery.vectors import vector_key
-from clipfarm_assets.discovery.whole import read_documents, sync_clips
+from clipfarm_assets.discovery.whole import Known, read_documents, sync_clips
+from clipfarm_assets.metadata.rows import Video
+from clipfarm_assets.search.documents import Document
 from clipfarm_assets.search.query import Mode, Question, search, similar
 from clipfarm_assets_tests.discovery.making import CLIP, NOW, Counting, World
 
@@ -79,6 +82,31 @@ def test_a_text_that_fails_costs_its_vector_and_not_the_item(world: World) -> No
     assert found(world, "poison") == ["video/ace"] and found(world, "poison", "hybrid")[0] == "video/ace"
     row = next(row for row in read_documents(world.store) if row.document.id == "ace")
     assert row.waits and row.error == "No."
+
+
+def test_what_is_new_is_found_by_its_words_while_the_provider_refuses_the_key(world: World) -> None:
+    asked, world.provider.key_is_wrong = len(world.provider.asked), True
+    world.rows |= {name: Video(name, "n.mp4", title=f"{name} from the tower") for name in ("banjo", "oboe")}
+    world.run()
+    assert found(world, "banjo tower") == ["video/banjo"]
+    rows = {row.document.key: row for row in read_documents(world.store)}
+    assert rows["video/oboe"].waits and rows["video/oboe"].error == "The key is wrong."
+    assert not rows["video/ace"].waits
+    assert len(world.provider.asked) == asked + 2
+    world.provider.key_is_wrong = False
+    world.run()
+    assert not any(row.waits for row in read_documents(world.store))
+
+
+def test_a_schedule_takes_the_newest_of_the_week_and_leaves_room_for_older_ones() -> None:
+    def waiting(name: str, days: float) -> Known:
+        return Known(Document("video", name, title=name, created_at=NOW - timedelta(days=days)), "")
+
+    recent, old = [waiting(f"r{n}", n / 100) for n in range(100)], [waiting(f"o{n}", 8 + n) for n in range(30)]
+    names = [row.document.id for row in due([*old, *recent, replace(recent[0], embedded_at=NOW)], NOW, 7, 20)]
+    assert names == [*(f"r{n}" for n in range(18)), "o0", "o1"]
+    assert [row.document.id for row in due([*old[:3], *recent[:2]], NOW, 7, 20)] == ["r0", "r1", "o0", "o1", "o2"]
+    assert len(due(recent, NOW, 7, 20)) == len(due(old, NOW, 7, 20)) == 20
 
 
 def test_another_model_serves_when_all_its_vectors_are_there_and_the_old_one_until_then(world: World) -> None:

@@ -50,7 +50,7 @@ def llm(server: LlmServer) -> Llm:
     return model(server)
 
 
-def model(server: LlmServer, name: str = "tiny-1", retries: int = 0, timeout_sec: float = 0.5) -> Llm:
+def model(server: LlmServer, name: str = "tiny-1", retries: int = 0, timeout_sec: float = 1.5) -> Llm:
     settings = Settings(_env_file=None, llm_model=name, llm_timeout_sec=timeout_sec, llm_retries=retries).model_copy(
         update={"openai_api_key": SecretStr("sk-secret"), "openai_base_url": server.url}
     )
@@ -298,7 +298,7 @@ def test_the_final_score_is_the_mean_of_both_and_keeps_each(
     [
         (Turn(status=429, headers={"Retry-After": "0"}), "rate_limited"),
         (Turn(status=500), "unavailable"),
-        (Turn(wait_sec=1.0), "timed_out"),
+        (Turn(wait_sec=2.0), "timed_out"),
         (Turn(refusal="I cannot help with that."), "refused"),
         (Turn(status=400), "rejected"),
         (Turn("I like the third one."), "invalid_answer"),

@@ -29,7 +29,7 @@ def server() -> Iterator[LlmServer]:
 
 
 def connect(server: LlmServer, **more: object) -> Llm:
-    given = {"llm_model": "tiny-1", "llm_timeout_sec": 0.5, "llm_retries": 1, "llm_prices_usd": (1.0, 10.0), **more}
+    given = {"llm_model": "tiny-1", "llm_timeout_sec": 1.5, "llm_retries": 1, "llm_prices_usd": (1.0, 10.0), **more}
     settings = Settings(_env_file=None, **given).model_copy(
         update={"openai_api_key": SecretStr(KEY), "openai_base_url": server.url}
     )
@@ -80,7 +80,7 @@ def test_pictures_travel_with_the_question(server: LlmServer) -> None:
         Turn(status=429, headers={"Retry-After": "0.05"}),
         Turn(status=500),
         Turn(status=503),
-        Turn(wait_sec=1.0),
+        Turn(wait_sec=2.0),
         Turn(GOOD.text, half=True),
         Turn("blue, I think"),
         Turn({"colour": "blue"}),
@@ -102,7 +102,7 @@ def test_a_fault_that_passes_costs_a_try_and_no_answer(server: LlmServer, fault:
     [
         (Turn(status=429), Cause.RATE_LIMITED),
         (Turn(status=500), Cause.UNAVAILABLE),
-        (Turn(wait_sec=1.0), Cause.TIMED_OUT),
+        (Turn(wait_sec=2.0), Cause.TIMED_OUT),
         (Turn(GOOD.text, half=True), Cause.UNAVAILABLE),
         (Turn(raw=b"<html>gateway</html>"), Cause.INVALID_ANSWER),
         (Turn(raw=b"{}"), Cause.INVALID_ANSWER),

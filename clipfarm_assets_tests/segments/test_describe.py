@@ -37,7 +37,7 @@ def server() -> Iterator[LlmServer]:
 
 
 def connect(server: LlmServer) -> Llm:
-    settings = Settings(_env_file=None, llm_model="tiny-1", llm_timeout_sec=0.5, llm_retries=0).model_copy(
+    settings = Settings(_env_file=None, llm_model="tiny-1", llm_timeout_sec=1.5, llm_retries=0).model_copy(
         update={"openai_api_key": SecretStr("sk-secret"), "openai_base_url": server.url}
     )
     opened = open_llm(settings)
@@ -71,7 +71,7 @@ def test_each_span_is_described_with_its_words_and_five_pictures(server: LlmServ
     [
         (Turn(status=429, headers={"Retry-After": "1"}), "rate_limited", True),
         (Turn(status=500), "unavailable", True),
-        (Turn(GOOD, wait_sec=1.0), "timed_out", True),
+        (Turn(GOOD, wait_sec=2.0), "timed_out", True),
         (Turn(status=401), "denied", True),
         (Turn(refusal="I cannot help with that."), "refused", False),
         (Turn("{ no json"), "invalid_answer", False),

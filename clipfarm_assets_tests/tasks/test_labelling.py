@@ -30,7 +30,7 @@ def server() -> Iterator[LlmServer]:
 
 @pytest.fixture
 def llm(server: LlmServer) -> Llm:
-    settings = Settings(_env_file=None, llm_model="tiny-1", llm_timeout_sec=0.5, llm_retries=0).model_copy(
+    settings = Settings(_env_file=None, llm_model="tiny-1", llm_timeout_sec=1.5, llm_retries=0).model_copy(
         update={"openai_api_key": SecretStr("sk-secret"), "openai_base_url": server.url}
     )
     opened = open_llm(settings)
@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_no_label_and_the_cause_is_kept(
     assert all(task.label_error is None for task in tasks(team).values())
 
 
-@pytest.mark.parametrize("fault", [Turn(status=429), Turn(status=500), Turn(wait_sec=1.0), Turn(status=401)])
+@pytest.mark.parametrize("fault", [Turn(status=429), Turn(status=500), Turn(wait_sec=2.0), Turn(status=401)])
 def test_an_api_out_of_reach_is_asked_once_and_the_rest_waits(
     team: Team, server: LlmServer, llm: Llm, fault: Turn
 ) -> None:

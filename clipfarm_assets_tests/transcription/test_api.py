@@ -40,7 +40,7 @@ GOOD = answer("“Ships,” she said, are late.", (0.1, 0.5, "Ships"), (0.5, 0.8
 
 
 def connected(server: SpeechServer, **more: Any) -> Any:
-    options = TranscriptionSettings(api_timeout_sec=0.5, **more)
+    options = TranscriptionSettings(api_timeout_sec=1.5, **more)
     settings = Settings(_env_file=None, llm_timeout_sec=60, llm_retries=1).model_copy(
         update={"openai_api_key": SecretStr(KEY), "openai_base_url": server.url}
     )
@@ -70,7 +70,7 @@ def test_words_come_with_times_and_with_the_text_s_punctuation(server: SpeechSer
 
 
 FAULTS = [
-    Turn(status=429, headers={"Retry-After": "0.05"}), Turn(status=500), Turn(status=503), Turn(GOOD, wait_sec=1.0),
+    Turn(status=429, headers={"Retry-After": "0.05"}), Turn(status=500), Turn(status=503), Turn(GOOD, wait_sec=2.0),
     Turn(GOOD, half=True), Turn(b"<html>gateway</html>"), Turn({}), Turn({"text": 7}), Turn(["late"]), Turn(None),
     Turn({"text": "no words"}), Turn(answer("late", (0.0, 900.0, "late"))), Turn(answer("x", ("a", None, "x"))),  # type: ignore[arg-type]
 ]  # fmt: skip

@@ -46,7 +46,7 @@ from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import content_sha256
 
 N = int(os.environ.get("CLIPFARM_BENCHMARK_VIDEOS", "100000"))
-SEVEN = STAGES[:7]  # the contract names a number of stages, not which
+SEVEN = STAGES[:7]  # so that figures of all versions are of equally many
 _PROJECT = Path(__file__).parents[1]
 _RUN_OF = 500  # booked through the product's writer; the rest are copies with other ids and hashes
 _COLUMNS = ("video_id", "url", "title", "description", "query", "captured_at", "view_count", "language", "team")

@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     store: str = Field("data/store", description="The object store: a folder, file:///… or s3://bucket/prefix.")
     db: str = Field(
         "sqlite:///data/clipfarm.db",
-        description="Database of Tasks and clips: SQLite or PostgreSQL, by URL.",
+        description="Database of Tasks, clips, votes, corrections, deletions and measurements: SQLite or PostgreSQL, "
+        "by URL.",
     )
     profile: Profile = Field("auto", description="Which models: real, stand-in, or auto (real where they can be had).")
     model_dir: Path = Field(Path("data/models"), description="Local folder of model weights, one folder a model.")

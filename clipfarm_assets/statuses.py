@@ -1,7 +1,7 @@
 """What can become of one video in one stage.
 
-The table of statuses is the ledger's contract: which partition state Dagster shows, whether the video is finished
-with until its input changes, and whether the status costs one of its tries.
+The table of statuses says of each which partition state Dagster shows, whether the video is finished with until its
+input changes, and whether the status costs one of its tries.
 """
 
 from enum import StrEnum
@@ -18,7 +18,7 @@ class Meaning(NamedTuple):
 
 
 class Status(StrEnum):
-    """One video's state in one stage; ``status.meaning`` is its row of the contract's table."""
+    """One video's state in one stage; ``status.meaning`` is its row of the table."""
 
     PENDING = "pending"
     SUCCESS = "success"

@@ -18,7 +18,12 @@ def _group() -> None:
 
 @embeddings.command()
 def backfill(
-    batch_size: Annotated[int, typer.Option(min=1, max=100, help="Texts that are embedded together.")] = 50,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100, help="Texts embedded and stored together; with an API 20 times as many, 100 a request."
+        ),
+    ] = 50,
     force: Annotated[bool, typer.Option("--force", help="Make also those that are there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
 ) -> None:

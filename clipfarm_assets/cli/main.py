@@ -24,7 +24,7 @@ from clipfarm_assets.cli.serve import serve
 from clipfarm_assets.cli.tasks import tasks
 from clipfarm_assets.errors import ClipfarmError, ConfigurationError
 
-_HELP = """Turns the rows of a metadata CSV into raw video, sound and text, embeddings, fused vectors and Tasks.
+_HELP = """Turns the rows of a metadata CSV into raw video, sound and text, vectors of them, Tasks, clips and a search.
 
 Start with `clipfarm run`: it takes every video that is new, changed or to be tried again through the whole graph, and
 says what it made, what failed and why. `clipfarm ledger` shows where every video stands, `clipfarm tasks` what keeps

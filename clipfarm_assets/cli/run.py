@@ -36,8 +36,9 @@ def run(
 ) -> None:
     """Takes everything that is due through the whole graph, and says what came of it.
 
-    New and changed videos are made, failed ones tried again when their pause is over, removed ones deleted, and the
-    manifests brought up to date. What is finished is left alone: a second run finds nothing to do.
+    New and changed videos are made, failed ones tried again when their pause is over, removed ones deleted; then
+    manifests, ledger, search index, Tasks and clips are brought up to date. What is finished is left alone: a second
+    run finds nothing to do.
     Videos that failed are told at the end and do not make the command fail; it exits with 1 where a stage could not
     do its work at all, such as a store that does not answer.
     """

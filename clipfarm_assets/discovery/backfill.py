@@ -12,7 +12,7 @@ from clipfarm_assets.search.documents import Document, discovery_text
 from clipfarm_assets.text_provider.embedder import Embedder, Estimate
 
 BATCH = 50
-_IN_FLIGHT = 20  # batches that an API is given together
+_IN_FLIGHT = 20  # with an API, so many times a batch is embedded and stored together
 _LOOKED_AT = 1_000
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,7 +43,8 @@ def backfill(
     """Makes the vectors of the rows that have none, and puts them into the index; Ctrl-C ends it cleanly.
 
     Args:
-        batch: texts that are embedded together; one request to an API, at most 100.
+        batch: texts that are embedded and stored together, at most 100; with an API twenty times as many, which it gets
+            a hundred a request.
         force: make also those that are there, and ask the provider again for texts that the cache knows.
         say: called with the state after every few batches.
 

@@ -1,4 +1,4 @@
-"""Whether the manifests, the fused vectors and the ledger have seen all that the stages have done."""
+"""Whether manifests, fused vectors, ledger and search index have seen all that the stages have done."""
 
 import dagster as dg
 

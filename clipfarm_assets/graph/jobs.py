@@ -23,13 +23,13 @@ process_videos = dg.define_asset_job(
     "process_videos",
     dg.AssetSelection.assets(*(stage.name for stage in STAGES)),
     tags=TAGS,
-    description="Takes a chunk of videos through raw artifacts, embeddings, segments and clips.",
+    description="Takes a chunk of videos through all stages: raw artifacts, embeddings, segments, clips, discovery.",
 )
 fan_in = dg.define_asset_job(
     "fan_in",
     dg.AssetSelection.assets(*FAN_IN, "monitoring"),
     tags=TAGS,
-    description="Manifests, fused vectors, the ledger and the search index.",
+    description="Manifests, fused vectors, the ledger, the search index and the figures of monitoring.",
 )
 import_segments = dg.define_asset_job(
     "import_segments", dg.AssetSelection.assets(IMPORTED_SEGMENTS), tags=TAGS,

@@ -102,7 +102,7 @@ class Workshop:
 
     @cached_property
     def database(self) -> Database:
-        """The database of Tasks, its tables as this version needs them."""
+        """The database of `CLIPFARM_DB`, its tables as this version needs them."""
         opened = open_database(self.settings.db)
         migrate(opened)
         return opened

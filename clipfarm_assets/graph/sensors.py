@@ -111,7 +111,7 @@ def _requests(agenda: Agenda, workshop: Workshop, unfinished: int) -> Iterable[d
 
 @dg.sensor(
     job=fan_in, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for the manifests, the fused vectors and the ledger when a stage is newer than they are.",
+    description="Asks for manifests, fused vectors, ledger, search index and monitoring when a stage is newer.",
 )  # fmt: skip
 def fan_in_due(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
     """Waits for quiet: no unfinished run, and nothing new for `CLIPFARM_FAN_IN_QUIET_SEC`; half an hour at most."""

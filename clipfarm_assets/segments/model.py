@@ -69,6 +69,6 @@ def segment_id(team: str, video_id: str, start_sec: float, end_sec: float) -> st
 
 
 def impact(failure: Failure | str, confusion: bool, abandonment: bool) -> float:
-    """The impact of these flags; rounded, so that equal flags give the number of the contract and no 0.8999…."""
+    """The impact of these flags; rounded, so that all of them together give 0.9 and no 0.8999…."""
     failed = Failure(failure) is not Failure.NONE
     return round(FAILURE_IMPACT * failed + CONFUSION_IMPACT * confusion + ABANDONMENT_IMPACT * abandonment, 6)

@@ -1,7 +1,7 @@
 """The numbers that shape clusters and Tasks, each with what it does and why it has this value.
 
-The document's constants keep their names (in lower case) and values. The others were chosen on one half of the
-labelled segments by ``python -m clipfarm_assets_tests.tasks.choose`` and are reported on the other half by
+Those that a deployment can set have the names of their settings. The others were chosen on one half of the labelled
+segments by ``python -m clipfarm_assets_tests.tasks.choose`` and are reported on the other half by
 ``python -m benchmarks clusters``.
 """
 
@@ -63,7 +63,7 @@ class ClusteringParameters:
 
 
 def clustering_parameters(settings: Settings) -> ClusteringParameters:
-    """The parameters of a deployment: the document's constants as it sets them, the others as they were chosen."""
+    """The parameters of a deployment: those that it can set as it does, the others as they were chosen."""
     return ClusteringParameters(
         clustering_interval_minutes=settings.clustering_interval_minutes,
         min_cluster_size=settings.min_cluster_size,

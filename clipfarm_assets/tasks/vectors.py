@@ -1,9 +1,9 @@
 """Unit vectors and groups of them.
 
-A group (a cluster, a Task) is represented by the plain mean of its members' unit vectors. Its direction is the centroid
-of the contract; its product with a unit vector is that vector's average cosine similarity to all members, and the
-product of two means is the average similarity between the members of both. So "the group as a whole" costs no more
-than its centroid.
+A group (a cluster, a Task) is represented by the plain mean of its members' unit vectors. Its direction is the
+centroid; its product with a unit vector is that vector's average cosine similarity to all members, and the product of
+two means is the average similarity between the members of both. So "the group as a whole" costs no more than its
+centroid.
 """
 
 from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from clipfarm_assets.database.clip_tables import Clip, Job
+from clipfarm_assets.database.clip_tables import Clip, ClipBatch, ClipExport, Job
 from clipfarm_assets.database.connect import Database
 from clipfarm_assets.errors import ClipMissing
 
@@ -18,6 +18,22 @@ def get_job(database: Database, job_id: str) -> Job:
     """Raises ClipMissing."""
     with database.read() as session:
         return found(session.get(Job, job_id), "job", job_id)
+
+
+def video_behind(database: Database, *, batch: str = "", clip: str = "", export: str = "", job: str = "") -> str | None:
+    """The video of a batch, clip, export or job, by its id; None where there is no such thing."""
+    query = select(ClipBatch.video_source_id)
+    if export:
+        clip_of_export = select(ClipExport.clip_id).where(ClipExport.id == export).scalar_subquery()
+        query = query.join(Clip, Clip.clip_batch_id == ClipBatch.id).where(Clip.id == clip_of_export)
+    elif clip:
+        query = query.join(Clip, Clip.clip_batch_id == ClipBatch.id).where(Clip.id == clip)
+    elif job:
+        query = query.join(Job, Job.clip_batch_id == ClipBatch.id).where(Job.id == job)
+    else:
+        query = query.where(ClipBatch.id == batch)
+    with database.read() as session:
+        return session.scalar(query)
 
 
 def create_export_job(database: Database, clip_id: str, now: datetime) -> Job:

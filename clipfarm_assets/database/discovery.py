@@ -179,6 +179,12 @@ def deleted_by_people(session: Session, kind: str) -> set[str]:
     return set(session.scalars(query))
 
 
+def is_deleted_by_people(session: Session, kind: str, item_id: str) -> bool:
+    """Whether one item was deleted by hand."""
+    tombstone = session.get(Tombstone, (kind, item_id))
+    return tombstone is not None and tombstone.why == "http"
+
+
 class StoredPopularity:
     """The counts as ``search.query`` asks for them, each time anew."""
 

@@ -58,7 +58,7 @@ def existing(here: Backend, kind: Kind, item_id: str) -> str:
             return item_id
     else:
         with here.database.read() as session:
-            if session.get(Clip, item_id) is not None and item_id not in book.deleted_by_people(session, "clip"):
+            if session.get(Clip, item_id) is not None and not book.is_deleted_by_people(session, "clip", item_id):
                 return item_id
     raise Refused(404, f"There is no {kind} {item_id!r}.")
 

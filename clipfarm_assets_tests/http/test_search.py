@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -14,16 +15,19 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
+from clipfarm_assets.database.clip_tables import ClipExport
 from clipfarm_assets.database.connect import open_database
 from clipfarm_assets.database.migrate import migrate
 from clipfarm_assets.http.app import Backend, create_app
+from clipfarm_assets.http.clips import clips
 from clipfarm_assets.http.metrics import measure, metrics
 from clipfarm_assets.http.people import people
 from clipfarm_assets.http.search import discovery
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import open_store
-from clipfarm_assets_tests.discovery.making import CLIP, World, text_encoder
+from clipfarm_assets_tests.discovery.making import CLIP, NOW, World, text_encoder
 
+EXPORT = "0d6c6a0a-2f6b-4b0e-9d5e-6f2b8f2a1c11"
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
 HOSTILE = (
     '"', "'", "' OR 1=1 --", "'; DROP TABLE votes; --", "title:ace AND (", "a OR b NOT c", "~*?^[]{}()\\", "%", "_",
@@ -35,10 +39,10 @@ HOSTILE = (
 class Web:
     """The API over a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *further: APIRouter) -> None:
         self.world = world
         backend = Backend(Settings(_env_file=None), world.store, world.database, world.video, discovery=world.room)
-        self.app = create_app(backend, discovery, people, metrics)
+        self.app = create_app(backend, discovery, people, metrics, *further)
         measure(self.app)
         self.client = TestClient(self.app, raise_server_exceptions=False)
 
@@ -148,8 +152,25 @@ def test_another_title_is_found_at_once_and_alone_is_made_anew(web: Web) -> None
     assert sum("Cherry" in text for text in web.world.provider.asked[asked:]) == 1
 
 
-def test_a_deleted_video_is_nowhere(web: Web) -> None:
+def test_a_deleted_video_is_nowhere(tmp_path: Path) -> None:
+    web = Web(made(tmp_path), clips)
+    clip = web.ask("GET", f"/viral-clip/clips/{CLIP}")
+    job = web.ask("POST", f"/viral-clip/clips/{CLIP}/exports", 201)["job"]
+    with web.world.database.write() as session:
+        session.add(
+            ClipExport(
+                id=EXPORT, clip_id=CLIP, version="1", status="ready", aspect_ratio="9:16", subtitles_burned=False,
+                start_time_sec=0.0, end_time_sec=9.0, created_at=NOW, updated_at=NOW,
+            )
+        )  # fmt: skip
+    for path in (f"/viral-clip/clip-batches/{clip['clip_batch_id']}/clips", f"/jobs/{job['id']}"):
+        web.ask("GET", path)
     web.ask("DELETE", "/videos/bread", 204)
+    for path in (f"/viral-clip/clips/{CLIP}", f"/viral-clip/clip-batches/{clip['clip_batch_id']}/clips",
+                 f"/jobs/{job['id']}", f"/media/clips/{CLIP}/thumbnail", f"/media/exports/{EXPORT}/video",
+                 f"/media/exports/{EXPORT}/subtitles", "/viral-clip/videos/bread/clip-batches"):  # fmt: skip
+        assert "There is no" in web.ask("GET", path, 404)["detail"]
+    web.ask("PATCH", f"/viral-clip/clips/{CLIP}", 404, json={"title": "Mine"})
     assert {*web.keys()} == {"video/ace", "video/hanami"} and web.keys(q="sourdough", mode="text") == []
     for method, path in (("GET", "/videos/bread"), ("GET", "/videos/bread/similar"), ("DELETE", "/videos/bread"),
                          ("GET", f"/clips/{CLIP}/similar"), ("GET", "/media/videos/bread")):  # fmt: skip

@@ -18,6 +18,7 @@ from clipfarm_assets.cli.clips import clips
 from clipfarm_assets.cli.embeddings import embeddings
 from clipfarm_assets.cli.ledger import ledger
 from clipfarm_assets.cli.models import models
+from clipfarm_assets.cli.people import people
 from clipfarm_assets.cli.run import run
 from clipfarm_assets.cli.search import search
 from clipfarm_assets.cli.serve import serve
@@ -42,6 +43,7 @@ cli.command()(serve)
 cli.add_typer(models, name="models")
 cli.add_typer(tasks, name="tasks")
 cli.add_typer(clips, name="clips")
+search.add_typer(people)
 cli.add_typer(search, name="search")
 cli.add_typer(embeddings, name="embeddings")
 

@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.fusion.fused_manifest import fused_key
 from clipfarm_assets.fusion.parts import FloatArray
 from clipfarm_assets.fusion.vectors import read_vectors
+from clipfarm_assets.search.documents import Document, item_key
 from clipfarm_assets.store.object_store import ObjectStore
 
 _PREFERRED = ("sum_pool", "max_pool", "concat")  # the shortest vectors first: all of them are kept in memory
+_SPARE = 20  # some of the nearest may be deleted since
 
 
 class _Kept(NamedTuple):
@@ -52,3 +55,11 @@ class FusedNeighbours:
                 unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
                 self._kept = _Kept(etag, {video_id: n for n, video_id in enumerate(ids)}, ids, unit)
             return self._kept
+
+
+def videos_like(room: Discovery, neighbours: FusedNeighbours, video_id: str, size: int) -> list[tuple[Document, float]]:
+    """The videos most like this one that are there, with their cosine; none where it has no fused vector yet."""
+    found = neighbours.of(video_id, size + _SPARE) or []
+    documents = room.documents([item_key("video", other) for other, _ in found])
+    pairs = [(documents.get(item_key("video", other)), cosine) for other, cosine in found]
+    return [(document, cosine) for document, cosine in pairs if document is not None][:size]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
 from clipfarm_assets.database.discovery import StoredPopularity
-from clipfarm_assets.discovery.alike import FusedNeighbours
+from clipfarm_assets.discovery.alike import FusedNeighbours, videos_like
 from clipfarm_assets.discovery.asking import meaning
 from clipfarm_assets.discovery.room import Discovery
 from clipfarm_assets.http.app import Backend, Here
@@ -155,13 +155,10 @@ def one_video(video_id: str, here: Here) -> ItemOut:
 def videos_alike(video_id: str, request: Request, here: Here, limit: Limit = 20) -> Items:
     """Videos like this one, by picture, sound and text together; none where it has no fused vector yet."""
     existing(here, "video", video_id)
-    room = room_of(here)
     with metrics_of(request.app).query("similar") as query:
-        found = _neighbours(request, here).of(video_id, limit + 20) or []  # some of them may be deleted since
-        documents = room.documents([item_key("video", other) for other, _ in found])
-        query.empty = not documents
-    pairs = [(documents[item_key("video", v)], score) for v, score in found if item_key("video", v) in documents]
-    return Items(items=items_of(here, pairs[:limit]))
+        found = videos_like(room_of(here), _neighbours(request, here), video_id, limit)
+        query.empty = not found
+    return Items(items=items_of(here, found))
 
 
 @discovery.get("/clips/{clip_id}/similar")

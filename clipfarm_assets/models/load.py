@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,15 @@ class LoadedModel:
     processor: Any
     device: str
     unverified: tuple[str, ...] = ()
+
+    @contextmanager
+    def inferring(self) -> Iterator[None]:
+        """Forward passes go in here: no gradients; products in bfloat16 on a CUDA device, float32 elsewhere."""
+        import torch
+
+        on_cuda = self.device.startswith("cuda")
+        with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16) if on_cuda else nullcontext():
+            yield
 
 
 _loaded: dict[tuple[ModelRef, str, Path], LoadedModel] = {}

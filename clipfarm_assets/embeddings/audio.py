@@ -8,14 +8,16 @@ silence is embedded like any sound: its vector is the model's answer to zeros.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfarm_assets.attempts import attempt, raw_file, raw_identity
-from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
+from clipfarm_assets.attempts import raw_file, raw_identity
+from clipfarm_assets.embeddings.batches import Embedder, Ready, embed_each
+from clipfarm_assets.embeddings.vectors import Vector, l2_normalize
 from clipfarm_assets.errors import NoAudioTrack
 from clipfarm_assets.models.load import LoadedModel, load_audio_model
 from clipfarm_assets.models.ref import ModelRef
@@ -65,14 +67,14 @@ class AudioEncoder:
 
         with torch.inference_mode():
             states = self._loaded.model(self._input(waveform)).last_hidden_state
-        return l2_normalize(states[0].mean(0).float().cpu().numpy())
+            return _pooled(states[0])
 
     def embed_batch(self, waveforms: Sequence[Waveform]) -> list[Vector]:
         """The vectors of several sounds, each as ``embed`` gives it to within 1e-5.
 
         The convolutional front end runs sound by sound: its group norm takes mean and variance over time, so padding
         would enter every position. The transformer then runs once, over padded and masked features. Models with layer
-        norm go the same way, which is right for them too. Worth it on a GPU; on a CPU batching gains nothing.
+        norm go the same way, which is right for them too. One sound goes as ``embed`` has it, to the bit.
 
         Raises:
             ValueError: as ``embed`` does, for the first such sound.
@@ -81,7 +83,7 @@ class AudioEncoder:
         from torch.nn.utils.rnn import pad_sequence
 
         model = self._loaded.model
-        if not len(waveforms) or model.config.add_adapter:
+        if len(waveforms) < 2 or model.config.add_adapter:
             return [self.embed(waveform) for waveform in waveforms]
         with torch.inference_mode():
             features = [model.feature_extractor(self._input(each)).transpose(1, 2)[0] for each in waveforms]
@@ -90,8 +92,7 @@ class AudioEncoder:
             mask = torch.arange(padded.shape[1], device=self._loaded.device)[None] < lengths[:, None]
             hidden, _ = model.feature_projection(padded)
             states = model.encoder(hidden, attention_mask=mask).last_hidden_state
-            means = [each[:length].mean(0) for each, length in zip(states, lengths.tolist(), strict=True)]
-        return [l2_normalize(mean.float().cpu().numpy()) for mean in means]
+            return [_pooled(each[:length]) for each, length in zip(states, lengths.tolist(), strict=True)]
 
     def _input(self, waveform: Waveform) -> Any:
         """The processor's ``input_values``, (1, samples), on the model's device."""
@@ -129,28 +130,38 @@ def read_waveform(path: Path, max_audio_seconds: float) -> Waveform:
     return np.asarray(waveform, np.float32)
 
 
-def embed_audios(items: Iterable[Item], *, store: ObjectStore, encoder: AudioEncoder) -> Iterator[Result]:
-    """Embeds each item's ``raw_audio``, one at a time: an item is taken when the result before it was.
+def embed_audios(
+    items: Iterable[Item], *, ref: ModelRef, settings: Settings, store: ObjectStore, in_batches: bool | None = None
+) -> Iterator[Result]:
+    """Embeds each item's ``raw_audio``; see ``embed_each``, also for what it raises.
 
-    Raises:
-        StoreError, ModelError: the platform fails; what is wrong with one video is yielded as its ``VideoError``.
+    Workers read the sound, on a CPU they infer too. A video without sound ends as ``no_audio_track`` in either way.
     """
-    for item in items:
-        yield item, attempt(_made, item, store, encoder)
+    prepare = partial(_embedder, ref, settings, store)
+    return embed_each(items, prepare, ref=ref, settings=settings, store=store, in_batches=in_batches)
 
 
-def _made(item: Item, store: ObjectStore, encoder: AudioEncoder) -> Made:
+def _embedder(ref: ModelRef, settings: Settings, store: ObjectStore) -> Embedder[Waveform]:
+    encoder = load_audio_encoder(ref, settings, store)
+    return Embedder(
+        partial(_heard, store, encoder.max_audio_seconds), encoder.embed_batch, imports=("librosa.core.audio",)
+    )
+
+
+def _heard(store: ObjectStore, max_audio_seconds: float, item: Item) -> Ready[Waveform] | Made:
     if raw_identity(item, "raw_audio").status is Status.NO_AUDIO_TRACK:
         return Made(None, Status.NO_AUDIO_TRACK)
     try:
         with raw_file(item, "raw_audio", store) as path:
-            waveform = read_waveform(path, encoder.max_audio_seconds)
+            waveform = read_waveform(path, max_audio_seconds)
     except NoAudioTrack:
         return Made(None, Status.NO_AUDIO_TRACK)
-    heard_sec = waveform.size / SAMPLE_RATE
-    return Made(
-        to_npy(encoder.embed(waveform)), details={"embedding_dim": encoder.dim, "heard_sec": round(heard_sec, 3)}
-    )
+    return Ready(waveform, {"heard_sec": round(waveform.size / SAMPLE_RATE, 3)})
+
+
+def _pooled(states: Any) -> Vector:
+    """The mean of states (time, dim) over time, of length one."""
+    return l2_normalize(states.mean(0).float().cpu().numpy())
 
 
 def _receptive_field(config: Any) -> int:

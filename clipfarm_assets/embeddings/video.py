@@ -7,32 +7,27 @@ VideoMAE has no CLS token: position 0, which the default pooling ``first_token``
 two frames. ``mean`` averages over all positions.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfarm_assets.attempts import attempt, limits_of, made_in_workers, raw_file, timed
-from clipfarm_assets.embeddings.vectors import Vector, l2_normalize, to_npy
-from clipfarm_assets.errors import VideoError
-from clipfarm_assets.models.load import LoadedModel, device_of, load_video_model, weights_folder
+from clipfarm_assets.attempts import raw_file
+from clipfarm_assets.embeddings.batches import Embedder, Ready, embed_each
+from clipfarm_assets.embeddings.vectors import Vector, l2_normalize
+from clipfarm_assets.models.load import LoadedModel, load_video_model
 from clipfarm_assets.models.ref import ModelRef
 from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
-from clipfarm_assets.store.artifacts import Json, Made
+from clipfarm_assets.store.artifacts import Json
 from clipfarm_assets.store.object_store import ObjectStore
-from clipfarm_assets.workers.messages import Limits
-from clipfarm_assets.workers.pool import in_workers
 
 Pixels = NDArray[np.float32]
 
-_BATCH = 32
 _VIDEOMAE = "transformers.VideoMAEModel"
 
 
@@ -137,83 +132,20 @@ def frame_choice(given: int, wanted: int | None) -> list[int]:
 def embed_videos(
     items: Iterable[Item], *, ref: ModelRef, settings: Settings, store: ObjectStore, in_batches: bool | None = None
 ) -> Iterator[Result]:
-    """Embeds each item's ``raw_video``, in the order in which they are done.
+    """Embeds each item's ``raw_video``; see ``embed_each``, also for what it raises.
 
-    On a CPU each worker decodes and infers, one video at a time: batches gain nothing there, and processes of one
-    thread waste nothing. On an accelerator the workers decode and preprocess, and this process runs the model over
-    batches of what they send.
-
-    Args:
-        in_batches: which of the two; None: as the device asks for.
-
-    Raises:
-        StoreError, ModelError: the platform fails; what is wrong with one video is yielded as its ``VideoError``. A
-            model that cannot be loaded is an error before an item is taken.
+    Workers decode and preprocess, on a CPU they infer too.
     """
-    if ref.origin != "stand-in":
-        weights_folder(ref, settings, store)  # fetched once, here: what starts threads cannot be forked
-    limits = limits_of(settings)
-    if not (device_of(settings) != "cpu" if in_batches is None else in_batches):
-        return made_in_workers(items, partial(_embedding, ref, settings, store), limits)
-    return _embed_in_batches(items, load_video_encoder(ref, settings, store), store, limits)
+    prepare = partial(_embedder, ref, settings, store)
+    return embed_each(items, prepare, ref=ref, settings=settings, store=store, in_batches=in_batches)
 
 
-def _embedding(ref: ModelRef, settings: Settings, store: ObjectStore) -> Callable[[Item], Made | VideoError]:
-    """The whole of the work, by a model that the workers share."""
+def _embedder(ref: ModelRef, settings: Settings, store: ObjectStore) -> Embedder[Pixels]:
     encoder = load_video_encoder(ref, settings, store)
-    return lambda item: attempt(_made, item, store, encoder)
+    return Embedder(partial(_preprocessed, store, encoder.preprocessor), encoder.embed_pixels)
 
 
-def _made(item: Item, store: ObjectStore, encoder: VideoEncoder) -> Made:
-    ready = _preprocessed(item, store, encoder.preprocessor)
-    return ready.made(encoder.embed_pixels([ready.pixels])[0])
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """One video on its way from a worker into a batch."""
-
-    pixels: Pixels
-    details: dict[str, Json]
-
-    def made(self, vector: Vector) -> Made:
-        return Made(to_npy(vector), details={"embedding_dim": vector.size, **self.details})
-
-
-def _embed_in_batches(
-    items: Iterable[Item], encoder: VideoEncoder, store: ObjectStore, limits: Limits
-) -> Iterator[Result]:
-    preprocessed = in_workers(items, partial(_preprocessing, store, encoder.preprocessor), limits)
-    while batch := list(islice(preprocessed, _BATCH)):
-        began = time.monotonic()
-        ready = [outcome for _, outcome, _ in batch if isinstance(outcome, _Ready)]
-        vectors = iter(_vectors(encoder, ready))
-        share_sec = (time.monotonic() - began) / len(batch)
-        for item, outcome, seconds in batch:
-            result = outcome if isinstance(outcome, VideoError) else _joined(outcome, next(vectors))
-            yield item, timed(result, seconds + share_sec)
-
-
-def _vectors(encoder: VideoEncoder, ready: Sequence[_Ready]) -> list[Vector | VideoError]:
-    """All at once, and one at a time where that fails, so that one video's trouble is its own."""
-    if not ready:
-        return []
-    together = attempt(encoder.embed_pixels, [each.pixels for each in ready])
-    if not isinstance(together, VideoError):
-        return [*together]
-    alone = [attempt(encoder.embed_pixels, [each.pixels]) for each in ready]
-    return [each if isinstance(each, VideoError) else each[0] for each in alone]
-
-
-def _joined(ready: _Ready, vector: Vector | VideoError) -> Made | VideoError:
-    return vector if isinstance(vector, VideoError) else ready.made(vector)
-
-
-def _preprocessing(store: ObjectStore, preprocessor: Preprocessor) -> Callable[[Item], _Ready | VideoError]:
-    return lambda item: attempt(_preprocessed, item, store, preprocessor)
-
-
-def _preprocessed(item: Item, store: ObjectStore, preprocessor: Preprocessor) -> _Ready:
+def _preprocessed(store: ObjectStore, preprocessor: Preprocessor, item: Item) -> Ready[Pixels]:
     from clipfarm_assets.media.frames import sample_frames
 
     with raw_file(item, "raw_video", store) as path:
@@ -223,7 +155,7 @@ def _preprocessed(item: Item, store: ObjectStore, preprocessor: Preprocessor) ->
         "frames_substituted": frames.substituted,
         "last_frame_sec": round(frames.times_sec[-1], 3),
     }
-    return _Ready(preprocessor.pixels(frames.images), details)
+    return Ready(preprocessor.pixels(frames.images), details)
 
 
 def _frames_built_for(config: Any) -> int | None:

@@ -71,8 +71,7 @@ def audio_embedding(context: dg.AssetExecutionContext, platform: Platform, chunk
     shop = platform.open()
 
     def make(items: Iterable[Item]) -> Iterator[Result]:
-        encoder = audio.load_audio_encoder(shop.models.audio, shop.settings, shop.store)
-        return audio.embed_audios(items, store=shop.store, encoder=encoder)
+        return audio.embed_audios(items, ref=shop.models.audio, settings=shop.settings, store=shop.store)
 
     run_chunk(context, AUDIO_EMBEDDING, shop, chunk, make)
 

@@ -5,15 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipfarm_assets.embeddings.batches import Ready, _vectors
 from clipfarm_assets.embeddings.vectors import from_npy
-from clipfarm_assets.embeddings.video import (
-    VideoEncoder,
-    _Ready,
-    _vectors,
-    embed_videos,
-    frame_choice,
-    load_video_encoder,
-)
+from clipfarm_assets.embeddings.video import VideoEncoder, embed_videos, frame_choice, load_video_encoder
 from clipfarm_assets.errors import MissingRawObject, UnsupportedMedia, VideoError
 from clipfarm_assets.media.frames import sample_frames
 from clipfarm_assets.models import load
@@ -144,7 +138,7 @@ def test_batches_in_this_process_give_the_vectors_that_the_workers_give(
 def test_a_video_that_breaks_its_batch_fails_alone(video_encoder: VideoEncoder) -> None:
     whole = video_encoder.preprocessor.pixels(pictures())
     broken = np.full_like(whole, np.nan)
-    first, second, third = _vectors(video_encoder, [_Ready(each, {}) for each in (whole, broken, whole)])
+    first, second, third = _vectors(video_encoder.embed_pixels, [Ready(each, {}) for each in (whole, broken, whole)])
     assert isinstance(second, VideoError) and "not finite" in str(second)
     for vector in (first, third):
         np.testing.assert_array_equal(vector, video_encoder.embed(pictures()))

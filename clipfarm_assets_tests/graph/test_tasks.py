@@ -104,7 +104,6 @@ def no_pictures_and_sounds() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embeddings.video, "embed_videos", at_once)
         patch.setattr(embeddings.audio, "embed_audios", at_once)
-        patch.setattr(embeddings.audio, "load_audio_encoder", lambda *_: None)
         yield
 
 

@@ -17,7 +17,7 @@ from clipfarm_assets.clips.book import (
     list_clips,
     set_final,
 )
-from clipfarm_assets.clips.jobs import create_export_job, get_job, video_behind
+from clipfarm_assets.clips.jobs import create_export_job, get_job
 from clipfarm_assets.clips.model import AspectRatio, BatchConfig, LengthPreset, Timeframe, VideoType
 from clipfarm_assets.clips.titles import MAX_TITLE
 from clipfarm_assets.clips.work import (
@@ -29,8 +29,8 @@ from clipfarm_assets.clips.work import (
     note_launch,
 )
 from clipfarm_assets.database.clip_tables import Clip, ClipBatch, ClipExport, Job
-from clipfarm_assets.database.discovery import is_deleted_by_people
 from clipfarm_assets.http.app import Backend, Here
+from clipfarm_assets.http.items import not_deleted
 from clipfarm_assets.http.media import stream
 from clipfarm_assets.http.problems import Refused
 from clipfarm_assets.metadata.rows import valid_video_id
@@ -42,24 +42,7 @@ _LONGEST_SEC = 1e7
 _EXAMPLE_ID = "5f1c1c0e-3c43-5c56-9d0b-8f5f0c8f9b11"
 _T = TypeVar("_T")
 
-
-_MADE_OF_A_VIDEO = ("batch", "clip", "export", "job")
-
-
-def _not_deleted(request: Request, here: Here) -> None:
-    """Refuses what belongs to a video that a person has deleted: its rows and files go with the next removal run."""
-    for name in _MADE_OF_A_VIDEO:
-        try:
-            item_id = str(UUID(request.path_params[f"{name}_id"]))
-        except (KeyError, ValueError):  # not of this route, or refused by it with the field's name
-            continue
-        video_id = video_behind(here.database, **{name: item_id})
-        with here.database.read() as session:
-            if video_id is not None and is_deleted_by_people(session, "video", video_id):
-                raise Refused(404, f"There is no {name} {item_id}.")
-
-
-clips = APIRouter(tags=["clips"], dependencies=[Depends(_not_deleted)])
+clips = APIRouter(tags=["clips"], dependencies=[Depends(not_deleted)])
 
 
 def _without_nul(text: str) -> str:

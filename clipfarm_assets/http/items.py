@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 import numpy as np
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from clipfarm_assets.clips.jobs import video_behind
 from clipfarm_assets.database import discovery as book
 from clipfarm_assets.database.clip_tables import Clip
 from clipfarm_assets.database.discovery import StoredPopularity
 from clipfarm_assets.discovery.room import Discovery
-from clipfarm_assets.http.app import Backend
+from clipfarm_assets.http.app import Backend, Here
 from clipfarm_assets.http.problems import Refused
 from clipfarm_assets.search.documents import Document, Kind, item_key
+
+_MADE_OF_A_VIDEO = ("batch", "clip", "export", "job")
 
 
 class Asked(BaseModel):
@@ -61,6 +66,19 @@ def existing(here: Backend, kind: Kind, item_id: str) -> str:
             if session.get(Clip, item_id) is not None and not book.is_deleted_by_people(session, "clip", item_id):
                 return item_id
     raise Refused(404, f"There is no {kind} {item_id!r}.")
+
+
+def not_deleted(request: Request, here: Here) -> None:
+    """Refuses what belongs to a video that a person has deleted: its rows and files go with the next removal run."""
+    for name in _MADE_OF_A_VIDEO:
+        try:
+            item_id = str(UUID(request.path_params[f"{name}_id"]))
+        except (KeyError, ValueError):  # not of this route, or refused by it with the field's name
+            continue
+        video_id = video_behind(here.database, **{name: item_id})
+        with here.database.read() as session:
+            if video_id is not None and book.is_deleted_by_people(session, "video", video_id):
+                raise Refused(404, f"There is no {name} {item_id}.")
 
 
 def item_of(here: Backend, kind: Kind, item_id: str) -> ItemOut:

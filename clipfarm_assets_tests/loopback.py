@@ -58,6 +58,7 @@ def served(app: FastAPI) -> Iterator[str]:
     """The application behind a real server; its URL."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen(2048)  # who comes before the server is up waits in line
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from clipfarm_assets.cli import home
 
@@ -138,7 +138,7 @@ def _show(found: "Sequence[tuple[Document, float]]", format_: str) -> None:
         rows = [{"key": document.key, "score": score, **asdict(document)} for document, score in found]
         print(json.dumps(rows, indent=1, ensure_ascii=False, default=lambda moment: moment.isoformat()))
         return
-    table = Table("item", "score", "title", "game", "by", box=None)
+    table = Table(Column("item", no_wrap=True), "score", "title", "game", "by", box=None)  # a key is there to be copied
     for document, score in found:
         shown = (document.title[:_SHOWN_TEXT], document.game, document.broadcaster or document.creator)
         table.add_row(escape(document.key), f"{score:.3f}", *(escape(each) for each in shown))

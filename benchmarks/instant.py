@@ -15,7 +15,7 @@ from unittest.mock import patch
 import dagster as dg
 
 from clipfarm_assets import definitions
-from clipfarm_assets.graph import embeddings, raw
+from clipfarm_assets.graph import clips, discovery, embeddings, raw, segments
 from clipfarm_assets.graph.chunk import run_chunk
 from clipfarm_assets.graph.platform import Chunk, Workshop
 from clipfarm_assets.graph.stage import Stage
@@ -91,7 +91,7 @@ def run_instantly(
 
 def definitions_with_doubles() -> dg.Definitions:
     """The graph of this process's deployment, with the doubles in it for as long as the process lives; no sensors."""
-    for module in (raw, embeddings):
+    for module in (raw, embeddings, segments, clips, discovery):
         patch.object(module, "run_chunk", run_instantly).start()
     with patch.object(definitions, "SENSORS", ()):
         return definitions.build(load_settings())

@@ -53,7 +53,7 @@ class Status(StrEnum):
     @property
     def materialized(self) -> bool:
         """The partition is Materialized: the stage has said its last word on this input."""
-        return self.meaning.partition == "Materialized"
+        return self in _MATERIALIZED
 
     @property
     def failed(self) -> bool:
@@ -91,3 +91,4 @@ _MEANINGS = {
     Status.MISSING_FROM_METADATA: Meaning(None, True, False, "the row vanished; what was made is kept"),
     Status.REMOVED: Meaning(None, True, False, "deleted; a tombstone"),
 }
+_MATERIALIZED = frozenset(status for status, meaning in _MEANINGS.items() if meaning.partition == "Materialized")

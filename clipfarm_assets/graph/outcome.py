@@ -58,14 +58,14 @@ class Outcome(NamedTuple):
     def from_fields(cls, fields: Mapping[str, Any]) -> "Outcome":
         """The outcome that ``to_fields`` gave; fields that this version does not know are left out."""
         given = {**_DEFAULTS, **fields}
-        versions = _versions(*_parts_of_versions(given["versions"]))
+        versions = one_of_versions(*_parts_of_versions(given["versions"]))
         return cls._make((_STATUSES[given["status"]], given["source_hash"], versions, *_after_versions(given)))
 
 
 _DEFAULTS = Outcome._field_defaults
 _STATUSES = {status.value: status for status in Status}
 _parts_of_versions = itemgetter("code_version", "model_name", "model_version", "preprocess_version")
-_versions = lru_cache(maxsize=1024)(Versions)  # few of them stand behind very many outcomes
+one_of_versions = lru_cache(maxsize=1024)(Versions)  # few of them stand behind very many outcomes: equal ones are one
 _after_versions = itemgetter(*Outcome._fields[Outcome._fields.index("versions") + 1 :])
 
 

@@ -12,6 +12,7 @@ from clipfarm_assets.graph.agenda import NOTHING, Agenda, Left, agenda_of, is_ma
 from clipfarm_assets.graph.delta import Rule, Verdict
 from clipfarm_assets.graph.events import VideoEvents, read_events
 from clipfarm_assets.graph.in_flight import VIDEOS, videos_in_flight
+from clipfarm_assets.graph.outcome import one_of_versions
 from clipfarm_assets.graph.platform import Workshop
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.metadata.rows import Video
@@ -65,7 +66,11 @@ def read_state(
 
 def rule_of(workshop: Workshop, stages: Sequence[Stage], now: datetime) -> Rule:
     """The delta rule with the code, models, settings and store of this process."""
-    versions = {stage.name: stage.versions(workshop.settings, lambda: workshop.models) for stage in stages}
+    now_made_by = {stage.name: stage.versions(workshop.settings, lambda: workshop.models) for stage in stages}
+    versions = {
+        name: one_of_versions(each.code_version, each.model_name, each.model_version, each.preprocess_version)
+        for name, each in now_made_by.items()
+    }
     return Rule(versions, workshop.settings, now, workshop.store_id)
 
 

@@ -49,7 +49,7 @@ class Versions:
             model_as_needed: the model makes only what nothing else brings. What succeeded without a model stands
                 whichever there is now, and what a model has made stands while there is none.
         """
-        same = self == now
+        same = self is now or self == now
         if same or not model_as_needed:
             return same
         succeeded_without = not self.model_name and status is Status.SUCCESS

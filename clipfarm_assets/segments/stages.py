@@ -7,7 +7,7 @@ failure of the video: its spans are described by their transcript and say so.
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ from clipfarm_assets.settings import Settings
 from clipfarm_assets.statuses import Status
 from clipfarm_assets.store.artifacts import Json, Made
 from clipfarm_assets.store.object_store import ObjectStore
+from clipfarm_assets.threads import side_by_side
 
 _VIDEOS_AT_ONCE = 8  # whose questions wait for the language model side by side
 _PICTURE_SIDE = 512
@@ -65,14 +66,12 @@ def describe_videos(items: Iterable[Item], describing: Describing) -> Iterator[R
             yield item, attempt(_described, item, describing, None)
         return
     asking = Asking(describing.llm)
-    with ThreadPoolExecutor(_VIDEOS_AT_ONCE) as pool:
-        under_way: dict[Future[Made | VideoError], Item] = {}
-        for item in items:
-            under_way[pool.submit(attempt, _described, item, describing, asking)] = item
-            if len(under_way) == _VIDEOS_AT_ONCE:
-                yield from _finished(under_way)
-        while under_way:
-            yield from _finished(under_way)
+
+    def described(item: Item) -> Made | VideoError:
+        return attempt(_described, item, describing, asking)
+
+    with closing(side_by_side(described, items, _VIDEOS_AT_ONCE)) as made:
+        yield from made
 
 
 def embed_segments(items: Iterable[Item], store: ObjectStore, encoder: TextEncoder) -> Iterator[Result]:
@@ -83,11 +82,6 @@ def embed_segments(items: Iterable[Item], store: ObjectStore, encoder: TextEncod
     """
     for item in items:
         yield item, attempt(_embedded, item, store, encoder)
-
-
-def _finished(under_way: dict[Future[Made | VideoError], Item]) -> Iterator[Result]:
-    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-        yield under_way.pop(future), future.result()
 
 
 def _described(item: Item, describing: Describing, asking: Asking | None) -> Made:

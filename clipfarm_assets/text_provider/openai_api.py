@@ -13,8 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,12 @@ from clipfarm_assets.errors import ConfigurationError
 from clipfarm_assets.measures import Measures
 from clipfarm_assets.text_provider.interface import Answers, Cause, Identity, ProviderSettings, TextFailure, Vector
 from clipfarm_assets.text_provider.limiter import RateLimiter
+from clipfarm_assets.threads import side_by_side
 
 if TYPE_CHECKING:
     from openai import OpenAI
+
+T = TypeVar("T")
 
 _NO_KEY = "none"  # servers without authentication want some key all the same
 _TRIED_AGAIN = {408, 409, 429}
@@ -56,22 +59,16 @@ class OpenAIProvider:
         """
         size = self._settings.texts_per_request
         waiting = deque(list(enumerate(texts[start : start + size], start)) for start in range(0, len(texts), size))
-        under_way: set[Future[Answers]] = set()
         stopped = threading.Event()
-        with ThreadPoolExecutor(self._settings.in_flight, thread_name_prefix="embedding") as threads:
-            try:
-                while waiting or under_way:
-                    while waiting and len(under_way) < self._settings.in_flight:
-                        under_way.add(threads.submit(self._batch, waiting.popleft(), keep, stopped))
-                    done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                    for answers in [each.result() for each in done]:
-                        yield answers
-                        if denied := _denied(answers):
-                            yield [(place, denied) for batch in waiting for place, _ in batch]
-                            waiting.clear()
-            finally:
-                stopped.set()
-                threads.shutdown(wait=True, cancel_futures=True)
+
+        def batch(places: list[tuple[int, str]]) -> Answers:
+            return self._batch(places, keep, stopped)
+
+        with closing(side_by_side(batch, _taken_from(waiting), self._settings.in_flight, stopped)) as answered:
+            for _, answers in answered:
+                yield answers
+                if denied := _denied(answers):
+                    yield [(place, denied) for each in _taken_from(waiting) for place, _ in each]
 
     def _batch(
         self, batch: list[tuple[int, str]], keep: Callable[[Answers], None], stopped: threading.Event
@@ -156,6 +153,12 @@ def open_openai(settings: ProviderSettings, measures: Measures | None = None) ->
     )
     limiter = RateLimiter(settings.folder / "openai.bucket", settings.requests_per_minute)
     return OpenAIProvider(client, settings, limiter, measures=measures)
+
+
+def _taken_from(waiting: deque[T]) -> Iterator[T]:
+    """What waits, taken out one by one, until none is left."""
+    while waiting:
+        yield waiting.popleft()
 
 
 def _of_status(status: int) -> TextFailure:

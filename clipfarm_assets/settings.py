@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     speech_timeout_sec: float = Field(
         300.0, gt=0, description="How long one answer of the transcription API is waited for."
     )
+    video_precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="What a CPU computes the video model in. bfloat16 is quicker where the processor has it, of a "
+        "slightly different result: another model, by name, whose vectors are made anew.",
+    )
     pooling: Literal["first_token", "mean"] = Field(
         "first_token", description="How the video model's states become one vector."
     )

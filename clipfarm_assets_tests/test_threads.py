@@ -26,7 +26,7 @@ def work(number):
 
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 interrupted = 0
-for _ in range(300):
+for _ in range(150):
     try:
         signal.setitimer(signal.ITIMER_REAL, random.uniform(0.001, 0.03))
         for _ in side_by_side(work, range(100_000), 32):
@@ -86,4 +86,4 @@ def test_ctrl_c_at_any_moment_leaves_nothing_waiting() -> None:
         [sys.executable, "-c", INTERRUPTED_AT_RANDOM], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 290  # Python loses one that comes while it frees an object
+    assert int(done.stdout) > 140  # Python loses one that comes while it frees an object

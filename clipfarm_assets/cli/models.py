@@ -23,7 +23,7 @@ def list_() -> None:
     resolved = _workshop().models
     table = Table("modality", "model", "revision", "licence", "from", title=f"profile: {resolved.profile}")
     for ref in filter(None, (resolved.video, resolved.audio, resolved.text, resolved.speech)):
-        table.add_row(*(escape(value) for value in (ref.modality, ref.name, ref.revision, ref.licence, ref.origin)))
+        table.add_row(*(escape(value) for value in (ref.modality, ref.title, ref.revision, ref.licence, ref.origin)))
     console = Console()
     console.print(table)
     for reason in resolved.reasons:

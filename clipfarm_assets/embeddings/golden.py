@@ -77,11 +77,11 @@ def check_golden(
     rows = []
     for each in _embed(models, settings, store, sample):
         if each.key not in records:
-            rows.append(GoldenRow(each.ref.modality, each.ref.name, each.sample, "not recorded"))
+            rows.append(GoldenRow(each.ref.modality, each.ref.title, each.sample, "not recorded"))
             continue
         cosine = float(records[each.key] @ each.vector) if len(records[each.key]) == len(each.vector) else 0.0
         outcome: Literal["ok", "drift"] = "ok" if cosine >= LEAST_COSINE else "drift"
-        rows.append(GoldenRow(each.ref.modality, each.ref.name, each.sample, outcome, cosine))
+        rows.append(GoldenRow(each.ref.modality, each.ref.title, each.sample, outcome, cosine))
     return rows
 
 
@@ -129,7 +129,7 @@ def _embed(models: ModelSet, settings: Settings, store: ObjectStore | None, samp
     said = text.embed(_SAMPLE_TEXTS)
     return [
         _Embedded(
-            encoder.ref, f"{encoder.ref.name}@{encoder.ref.revision}|{encoder.preprocess_version}|{of}", of, vector
+            encoder.ref, f"{encoder.ref.title}@{encoder.ref.revision}|{encoder.preprocess_version}|{of}", of, vector
         )
         for encoder, of, vector in (*vectors, (text, BUILT_IN, said))
         if vector is not None

@@ -102,11 +102,11 @@ class VideoEncoder:
         return self.embed_pixels([self.preprocessor.pixels(images)])[0]
 
     def embed_pixels(self, videos: Sequence[Pixels]) -> list[Vector]:
-        """The vector of each of several preprocessed videos; in bfloat16 where the device is a CUDA one."""
+        """The vector of each of several preprocessed videos; in bfloat16 on CUDA and where the model is."""
         import torch
 
         device = self._loaded.device
-        pixels = torch.from_numpy(np.concatenate(videos)).to(device)
+        pixels = torch.from_numpy(np.concatenate(videos)).to(device, self._loaded.model.dtype)
         inputs: dict[str, Any] = {self.preprocessor.input_name: pixels}
         if self._loaded.model.config.model_type == "vjepa2":
             inputs["skip_predictor"] = True  # the predictor adds nothing to the encoder's states

@@ -17,7 +17,7 @@ from clipfarm_assets.store.artifacts import Versions
 
 
 def _video_versions(settings: Settings, models: ModelSet) -> Versions:
-    return Versions("1", models.video.name, models.video.revision, video.preprocess_version(models.video, settings))
+    return Versions("1", models.video.title, models.video.revision, video.preprocess_version(models.video, settings))
 
 
 def _audio_versions(settings: Settings, models: ModelSet) -> Versions:

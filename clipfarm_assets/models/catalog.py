@@ -63,7 +63,8 @@ def resolve_models(settings: Settings, store: ObjectStore | None) -> ModelSet:
     """
     found = _embedding_models(settings, store)
     speech, speech_reason = _speech_model(settings, store)
-    return replace(found, speech=speech, reasons=(*found.reasons, speech_reason))
+    video = replace(found.video, precision=settings.video_precision)
+    return replace(found, video=video, speech=speech, reasons=(*found.reasons, speech_reason))
 
 
 def _embedding_models(settings: Settings, store: ObjectStore | None) -> ModelSet:

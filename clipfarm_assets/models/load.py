@@ -1,7 +1,8 @@
 """Brings a model into memory: finds its files, checks them against the lock, loads them once a process.
 
-Every model is in ``eval`` mode, float32, on the device of the settings. Weights that the store holds are copied to
-``$XDG_CACHE_HOME/clipfarm/models`` first, unless the store is a local folder, which is read where it lies.
+Every model is in ``eval`` mode, on the device of the settings, float32 unless its name says otherwise. Weights that the
+store holds are copied to ``$XDG_CACHE_HOME/clipfarm/models`` first, unless the store is a local folder, which is read
+where it lies.
 """
 
 import os
@@ -19,9 +20,9 @@ from safetensors import SafetensorError
 from clipfarm_assets.errors import ConfigurationError, ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import places, standin
 from clipfarm_assets.models.catalog import packaged_text_folder, remember_real
-from clipfarm_assets.models.kernels import with_onednn
+from clipfarm_assets.models.kernels import has_bfloat16, in_bfloat16, with_onednn
 from clipfarm_assets.models.lock import verify
-from clipfarm_assets.models.ref import Modality, ModelRef
+from clipfarm_assets.models.ref import Modality, ModelRef, Precision
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore, copy_out
 
@@ -33,7 +34,7 @@ class LoadedModel:
     """A model in memory.
 
     Attributes:
-        model: the torch module, in ``eval`` mode, float32.
+        model: the torch module, in ``eval`` mode, of the reference's precision.
         processor: what turns frames or sound into the model's input; None for text, whose model holds its own.
         device: as torch names it.
         unverified: files that no hash is locked for.
@@ -167,7 +168,7 @@ def _once(ref: ModelRef, settings: Settings, store: ObjectStore | None) -> Loade
 def _load(ref: ModelRef, settings: Settings, store: ObjectStore | None, device: str) -> LoadedModel:
     if ref.origin == "stand-in":
         model, processor = standin.build_video() if ref.modality == "video" else standin.build_audio()
-        return LoadedModel(ref, _ready(model, device), processor, device)
+        return LoadedModel(ref, _ready(model, device, ref.precision), processor, device)
     folder = weights_folder(ref, settings, store)
     unverified = verify(ref, folder)
     try:
@@ -180,13 +181,19 @@ def _load(ref: ModelRef, settings: Settings, store: ObjectStore | None, device: 
         ) from error
     if ref.modality in ("video", "audio"):
         remember_real(store)
-    return LoadedModel(ref, _ready(model, device), processor, device, unverified)
+    return LoadedModel(ref, _ready(model, device, ref.precision), processor, device, unverified)
 
 
-def _ready(model: Any, device: str) -> Any:
-    """The module where it is to infer, and as quick as it can be there."""
+def _ready(model: Any, device: str, precision: Precision) -> Any:
+    """The module where it is to infer, and as quick as it can be there. On CUDA weights stay float32."""
     placed = model.to(device).eval()
-    return with_onednn(placed) if device == "cpu" else placed
+    if precision == "bfloat16" and not (device.startswith("cuda") or (device == "cpu" and has_bfloat16())):
+        raise ConfigurationError(
+            f"This machine's {device} does not compute in bfloat16.", hint="Set CLIPFARM_VIDEO_PRECISION=float32."
+        )
+    if device != "cpu":
+        return placed
+    return in_bfloat16(placed) if precision == "bfloat16" else with_onednn(placed)
 
 
 def _video(ref: ModelRef, folder: Path) -> tuple[Any, Any]:

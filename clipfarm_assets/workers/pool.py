@@ -17,7 +17,7 @@ from threading import Thread
 from typing import TypeVar
 
 from clipfarm_assets.errors import ClipfarmError, VideoError
-from clipfarm_assets.workers.foreman import ONE_THREAD
+from clipfarm_assets.workers.foreman import ENVIRONMENT
 from clipfarm_assets.workers.messages import PREPARED, Answer, Job, Limits, Task, loaded
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class _Foreman:
         self.owner = os.getpid()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START.format(path=sys.path, fds=f"{fds[0]}, {fds[1]}")],
-            pass_fds=fds, stdin=subprocess.DEVNULL, env={**os.environ, **ONE_THREAD},
+            pass_fds=fds, stdin=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT},
         )  # fmt: skip
         from_parent.close()
         to_parent.close()

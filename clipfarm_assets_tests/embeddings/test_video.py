@@ -1,5 +1,6 @@
 """Video embeddings: the right frames in the right order, pooled as the settings say, one vector a video."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from clipfarm_assets.embeddings.batches import Ready, _vectors
 from clipfarm_assets.embeddings.vectors import from_npy
 from clipfarm_assets.embeddings.video import VideoEncoder, embed_videos, frame_choice, load_video_encoder
-from clipfarm_assets.errors import MissingRawObject, UnsupportedMedia, VideoError
+from clipfarm_assets.errors import ConfigurationError, MissingRawObject, UnsupportedMedia, VideoError
 from clipfarm_assets.media.frames import sample_frames
 from clipfarm_assets.models import load
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
+from clipfarm_assets.models.kernels import has_bfloat16
 from clipfarm_assets.models.places import model_folder
 from clipfarm_assets.outcomes import Item, Result
 from clipfarm_assets.settings import Settings
@@ -59,6 +61,27 @@ def test_the_version_names_what_shapes_the_vector(models: ModelSet, settings: Se
     versions = [load_video_encoder(models.video, each, None).preprocess_version for each in (settings, changed)]
     assert versions[0] == "videomae-v1;frames=16;size=224;pooling=first_token"
     assert versions[1] == "videomae-v1;frames=32;size=224;pooling=mean"
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
+def test_bfloat16_is_near_float32_and_another_model_by_name(models: ModelSet, settings: Settings) -> None:
+    changed = settings.model_copy(update={"video_precision": "bfloat16"})
+    ref = resolve_models(changed, None).video
+    assert ref.title == f"{models.video.title}:bfloat16"
+    single, half = (load_video_encoder(each, settings, None).embed(pictures()) for each in (models.video, ref))
+    assert half.dtype == np.float32
+    assert 0.999 < single @ half < 1
+    assert not np.array_equal(single, half)
+
+
+def test_a_processor_without_bfloat16_is_told(
+    models: ModelSet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(load, "_loaded", {})
+    with pytest.raises(ConfigurationError, match="bfloat16") as refused:
+        load_video_encoder(replace(models.video, precision="bfloat16"), settings, None)
+    assert "CLIPFARM_VIDEO_PRECISION" in str(refused.value.hint)
 
 
 def test_the_model_sees_the_number_of_frames_that_it_is_built_for(video_encoder: VideoEncoder) -> None:

@@ -11,6 +11,7 @@ import pytest
 from clipfarm_assets.graph import platform
 from clipfarm_assets.graph.stages import STAGE_BY_NAME
 from clipfarm_assets.models.catalog import ModelSet
+from clipfarm_assets.models.kernels import has_bfloat16
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.store.object_store import ObjectStore
 from clipfarm_assets_tests.graph.deployment import ALL, SRT, Deployment, Remade
@@ -157,6 +158,8 @@ SETTINGS = {
     "max_audio_seconds": ("CLIPFARM_MAX_AUDIO_SECONDS", "0.3", {"audio_embedding"}),
     "chunk_size": ("CLIPFARM_CHUNK_SIZE", "7", set()),
 }
+if has_bfloat16():
+    SETTINGS["video_precision"] = ("CLIPFARM_VIDEO_PRECISION", "bfloat16", {"video_embedding"})
 BY_TEXT_MODEL = {"text_embedding", "segments", "segment_embedding", "scored_clips", "discovery_embedding"}
 MODELS = {
     "revision of the video model": ("video", {"revision": "another"}, {"video_embedding"}),

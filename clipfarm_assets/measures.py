@@ -61,7 +61,7 @@ class Measures:
         """One request to another service was answered, or given up."""
         at = bisect_left(UPSTREAM_BUCKETS_SEC, seconds)
         bucket = f"{UPSTREAM_BUCKETS_SEC[at]:g}" if at < len(UPSTREAM_BUCKETS_SEC) else _BEYOND
-        self._add(
+        self.add(
             {
                 series(UPSTREAM_REQUESTS, api=api, outcome=outcome): 1.0,
                 series(UPSTREAM_SECONDS, api=api): seconds,
@@ -71,16 +71,34 @@ class Measures:
 
     def cache(self, hits: int, misses: int) -> None:
         """Texts were looked up in the cache of vectors."""
-        self._add({series(CACHE_REQUESTS, result="hit"): hits, series(CACHE_REQUESTS, result="miss"): misses})
+        self.add({series(CACHE_REQUESTS, result="hit"): hits, series(CACHE_REQUESTS, result="miss"): misses})
 
     def videos(self, stage: str, counts: Mapping[str, int]) -> None:
         """What became of videos in a stage, by status."""
-        self._add({series(STAGE_VIDEOS, stage=stage, status=status): n for status, n in counts.items()})
+        self.add({series(STAGE_VIDEOS, stage=stage, status=status): n for status, n in counts.items()})
 
     def query(self, kind: str, seconds: float, *, empty: bool) -> None:
         """The search answered a query, perhaps with nothing."""
         asked = {series(QUERIES, kind=kind): 1.0, series(QUERY_SECONDS, kind=kind): seconds}
-        self._add(asked | {series(EMPTY_QUERIES, kind=kind): float(empty)})
+        self.add(asked | {series(EMPTY_QUERIES, kind=kind): float(empty)})
+
+    def add(self, deltas: Deltas) -> None:
+        """Takes over what was counted elsewhere, such as by a worker."""
+        with self._lock:
+            for each, value in deltas.items():
+                if value:
+                    self._counts[each] = self._counts.get(each, 0.0) + value
+            if self._keep is not None and self._timer is None and self._counts:
+                self._timer = threading.Timer(_HANDED_OVER_AFTER_SEC, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+                atexit.register(self._flush_last)
+
+    def drained(self) -> Deltas:
+        """What was counted since the last time, for a process that takes it over."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        return counts
 
     def totals(self) -> dict[Series, float]:
         """What is counted here and was not handed over."""
@@ -91,7 +109,7 @@ class Measures:
         """Hands over what was counted; where that fails, it goes with the next."""
         counts = self._taken()
         if counts and not self._handed_over(counts):
-            self._add(counts)
+            self.add(counts)
 
     def _flush_last(self) -> None:
         self._handed_over(self._taken())  # at the end of the process there is no next
@@ -114,17 +132,6 @@ class Measures:
         except ClipfarmError:  # the work that is counted matters more than its count
             return False
         return True
-
-    def _add(self, deltas: Deltas) -> None:
-        with self._lock:
-            for each, value in deltas.items():
-                if value:
-                    self._counts[each] = self._counts.get(each, 0.0) + value
-            if self._keep is not None and self._timer is None and self._counts:
-                self._timer = threading.Timer(_HANDED_OVER_AFTER_SEC, self.flush)
-                self._timer.daemon = True
-                self._timer.start()
-                atexit.register(self._flush_last)
 
 
 def outcome_of_status(status: int) -> str:

@@ -84,6 +84,6 @@ def raw_text(context: dg.AssetExecutionContext, platform: Platform, chunk: Chunk
     def make(items: Iterable[Item]) -> Iterator[Result]:
         found = find_recogniser(shop.settings, shop.models)
         recognising = None if found is None else Recognising(found, shop.settings, shop.store)
-        return transcribe_videos(items, shop.sources, recognising, shop.limits)
+        return transcribe_videos(items, shop.sources, recognising, shop.limits, shop.measures)
 
     run_chunk(context, RAW_TEXT, shop, chunk, make)

@@ -8,10 +8,12 @@ https://platform.openai.com/docs/api-reference/audio/createTranscription
 
 import io
 import math
+import time
 from functools import cache
 from typing import Any
 
 from clipfarm_assets.llm.client import Cause, cause_of, open_client
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.settings import Settings
 from clipfarm_assets.transcription.chunks import HeardWord, plain
 from clipfarm_assets.transcription.recogniser import (
@@ -30,8 +32,11 @@ _LONGEST_PAUSE_SEC = 60.0  # the client waits no longer, whatever the API's Retr
 class ApiRecogniser:
     """The configured API. Attributes as ``Recogniser`` has them."""
 
-    def __init__(self, model: str, options: TranscriptionSettings, settings: Settings) -> None:
+    def __init__(
+        self, model: str, options: TranscriptionSettings, settings: Settings, measures: Measures | None = None
+    ) -> None:
         self.identity = model
+        self._measures = measures or Measures()
         # The samples alone, uncompressed, stay below the limit: FLAC is never larger by more than its frame headers.
         self.chunk_sec = min(options.api_chunk_sec, 0.95 * LARGEST_BYTES / 2 / SAMPLE_RATE)
         self.overlap_sec = options.overlap_sec
@@ -46,7 +51,10 @@ class ApiRecogniser:
         sound = _flac(samples)
         result: Heard | RecognitionFailure = RecognitionFailure(Cause.REJECTED, "The sound was not sent.")
         for _ in range(1 + _ASKED_AGAIN):
+            began = time.monotonic()
             result = self._ask(sound, len(samples) / SAMPLE_RATE)
+            outcome = "ok" if isinstance(result, Heard) else result.cause.value
+            self._measures.upstream("speech", outcome, time.monotonic() - began)
             if isinstance(result, Heard) or result.cause != Cause.INVALID_ANSWER:
                 break
         return result

@@ -8,6 +8,7 @@ has an empty one, and is due again when a recogniser appears.
 from dataclasses import dataclass
 
 from clipfarm_assets.errors import ConfigurationError
+from clipfarm_assets.measures import Measures
 from clipfarm_assets.models.catalog import ModelSet
 from clipfarm_assets.models.ref import ModelRef
 from clipfarm_assets.settings import Settings
@@ -80,13 +81,17 @@ def find_recogniser(settings: Settings, models: ModelSet) -> Found | None:
 
 
 def open_recogniser(
-    found: Found, options: TranscriptionSettings, settings: Settings, store: ObjectStore | None
+    found: Found,
+    options: TranscriptionSettings,
+    settings: Settings,
+    store: ObjectStore | None,
+    measures: Measures | None = None,
 ) -> Recogniser:
-    """The recogniser itself; a model is loaded once a process.
+    """The recogniser itself; a model is loaded once a process. ``measures`` are told what an API is asked.
 
     Raises:
         ModelUnavailable, ModelMismatch, ConfigurationError, StoreError: as their names say.
     """
     if isinstance(found, ApiFound):
-        return ApiRecogniser(found.name, options, settings)
+        return ApiRecogniser(found.name, options, settings, measures)
     return WhisperRecogniser(found.ref, found.identity, options, settings, store)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from clipfarm_assets.attempts import attempt, made_in_workers
+from clipfarm_assets.attempts import attempt, timed
 from clipfarm_assets.errors import VideoError
 from clipfarm_assets.llm.client import Cause
+from clipfarm_assets.measures import Deltas, Measures
 from clipfarm_assets.media.raw import Sources, extract_audio, extract_audios, extract_transcripts, made_of_transcript
 from clipfarm_assets.media.transcripts import EMPTY
 from clipfarm_assets.models.load import device_of, weights_folder
@@ -29,6 +30,7 @@ from clipfarm_assets.transcription.found import Found, WhisperFound, open_recogn
 from clipfarm_assets.transcription.recogniser import Recogniser, RecognitionFailure
 from clipfarm_assets.transcription.transcribe import transcribe
 from clipfarm_assets.workers.messages import Limits
+from clipfarm_assets.workers.pool import in_workers
 from clipfarm_assets.workers.worker import allow
 
 _A_WORKER = 2  # videos that wait to be heard together, for each worker
@@ -49,15 +51,15 @@ class Recognising:
     settings: Settings
     store: ObjectStore
 
-    def open(self) -> Recogniser:
+    def open(self, measures: Measures | None = None) -> Recogniser:
         """See ``open_recogniser``."""
-        return open_recogniser(self.found, transcription_settings(self.settings), self.settings, self.store)
+        return open_recogniser(self.found, transcription_settings(self.settings), self.settings, self.store, measures)
 
 
 def transcribe_videos(
-    items: Iterable[Item], sources: Sources, recognising: Recognising | None, limits: Limits
+    items: Iterable[Item], sources: Sources, recognising: Recognising | None, limits: Limits, measures: Measures
 ) -> Iterator[Result]:
-    """The raw text of each item, in the order in which they are done.
+    """The raw text of each item, in the order in which they are done; ``measures`` are told what an API was asked.
 
     Raises:
         StoreError, ModelError, ConfigurationError: the platform fails; what is wrong with one video is yielded as its
@@ -67,7 +69,7 @@ def transcribe_videos(
     if recognising is None:
         yield from found
         return
-    hearing = _Hearing(recognising, limits)
+    hearing = _Hearing(recognising, limits, measures)
     unheard: list[Item] = []
     for item, result in found:
         if isinstance(result, VideoError) or result.status is not Status.EMPTY_TRANSCRIPT:
@@ -83,9 +85,10 @@ def transcribe_videos(
 class _Hearing:
     """Hears videos until the recogniser turns out to be out of reach, and says that of all others of this run."""
 
-    def __init__(self, recognising: Recognising, limits: Limits) -> None:
+    def __init__(self, recognising: Recognising, limits: Limits, measures: Measures) -> None:
         self._recognising = recognising
         self._limits = limits
+        self._measures = measures
         self._out_of_reach: str | None = None
 
     def each(self, items: Sequence[Item]) -> Iterator[Result]:
@@ -106,13 +109,21 @@ class _Hearing:
                 for item, sound in extract_audios(items, store, self._limits):
                     yield item, sound if isinstance(sound, VideoError) else attempt(_made, sound, recogniser)
                 return
-        yield from made_in_workers(items, partial(_hearing, self._recognising), self._limits)
+        for item, result, seconds in in_workers(items, partial(_hearing, self._recognising), self._limits):
+            outcome, counted = (result, {}) if isinstance(result, VideoError) else result
+            self._measures.add(counted)
+            yield item, timed(outcome, seconds)
 
 
-def _hearing(recognising: Recognising) -> Callable[[Item], Made | VideoError]:
-    """The whole of the work, by a recogniser that the workers share."""
-    recogniser = recognising.open()
-    return lambda item: attempt(_heard, item, recogniser, recognising.store)
+def _hearing(recognising: Recognising) -> Callable[[Item], tuple[Made | VideoError, Deltas]]:
+    """The whole of the work, by a recogniser that the workers share, and what each item adds to the measures."""
+    measures = Measures()
+    recogniser = recognising.open(measures)
+
+    def heard(item: Item) -> tuple[Made | VideoError, Deltas]:
+        return attempt(_heard, item, recogniser, recognising.store), measures.drained()
+
+    return heard
 
 
 def _heard(item: Item, recogniser: Recogniser, store: ObjectStore) -> Made:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from clipfarm_assets.errors import VideoError
+from clipfarm_assets.measures import UPSTREAM_REQUESTS, UPSTREAM_SECONDS, Measures, series
 from clipfarm_assets.media.download import FetchOptions
 from clipfarm_assets.media.raw import Sources
 from clipfarm_assets.metadata.rows import Video
@@ -50,6 +51,7 @@ def transcribed(
     count: int,
     told: int,
     patience_sec: float = 30.0,
+    measures: Measures | None = None,
 ) -> dict[str, Made | VideoError]:
     """What becomes of ``count`` videos, of which the one with the number ``told`` has a sidecar."""
     (folder / "told.srt").write_text("1\n00:00:00,000 --> 00:00:00,400\nHello.\n")
@@ -67,9 +69,8 @@ def transcribed(
         update={"openai_api_key": SecretStr("sk-secret"), "openai_base_url": server.url}
     )
     recognising = Recognising(ApiFound("whisper-1"), settings, store)
-    results = list(
-        transcribe_videos(items, Sources(store, FetchOptions(folder)), recognising, Limits(1, 60.0, 2 * 1024**3))
-    )
+    sources, limits = Sources(store, FetchOptions(folder)), Limits(1, 60.0, 2 * 1024**3)
+    results = list(transcribe_videos(items, sources, recognising, limits, measures or Measures()))
     assert Counter(item.video.video_id for item, _ in results) == Counter(item.video.video_id for item in items)
     return {item.video.video_id: result for item, result in results}
 
@@ -106,6 +107,20 @@ def test_sound_that_the_api_rejects_or_answers_with_nonsense_costs_a_try_of_its_
     heard = [each for each in found.values() if isinstance(each, Made)]
     assert all(made.status == "success" and made.by_model and b'"Ahoy."' in made.content for made in heard)  # type: ignore[operator]
     assert len(heard) == 4 and len(server.requests) == asked
+
+
+def test_what_the_workers_ask_of_the_api_is_counted(
+    server: SpeechServer, local_store: ObjectStore, tmp_path: Path, film: Path
+) -> None:
+    server.turns = [Turn(SAID), Turn({"text": "no times"}), Turn(SAID), Turn(SAID), Turn(status=503)]
+    measures = Measures()
+    transcribed(server, local_store, tmp_path, film, 4, told=-1, measures=measures)
+    counts = {
+        dict(each.labels).get("outcome"): n for each, n in measures.totals().items() if each.name == UPSTREAM_REQUESTS
+    }
+    assert counts == {"ok": 3, "invalid_answer": 1, "unavailable": 1}
+    (seconds,) = (n for each, n in measures.totals().items() if each == series(UPSTREAM_SECONDS, api="speech"))
+    assert 0 < seconds < 60
 
 
 def test_nobody_heard_saying_anything_leaves_the_same_bytes_as_nobody_listening(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from clipfarm_assets.graph.platform import Workshop
@@ -21,7 +21,8 @@ models = typer.Typer(help="Which models are used here, and their files.", no_arg
 def list_() -> None:
     """The models of this deployment, where they come from, their licences, and why these."""
     resolved = _workshop().models
-    table = Table("modality", "model", "revision", "licence", "from", title=f"profile: {resolved.profile}")
+    whole = [Column(heading, overflow="fold") for heading in ("modality", "model", "revision", "licence", "from")]
+    table = Table(*whole, title=f"profile: {resolved.profile}")
     for ref in filter(None, (resolved.video, resolved.audio, resolved.text, resolved.speech)):
         table.add_row(*(escape(value) for value in (ref.modality, ref.title, ref.revision, ref.licence, ref.origin)))
     console = Console()

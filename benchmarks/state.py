@@ -32,13 +32,12 @@ from benchmarks.measure import Row, Timing, in_turn
 from clipfarm_assets.definitions import build
 from clipfarm_assets.graph import sensors
 from clipfarm_assets.graph.events import EventGroup
-from clipfarm_assets.graph.ledger import ledger_table, to_csv, to_parquet
+from clipfarm_assets.graph.ledger import read_ledger, to_csv, to_parquet
 from clipfarm_assets.graph.outcome import Outcome
 from clipfarm_assets.graph.platform import Platform, Workshop
 from clipfarm_assets.graph.presentation import outcome_metadata
 from clipfarm_assets.graph.stage import Stage
 from clipfarm_assets.graph.stages import STAGES
-from clipfarm_assets.graph.state import read_state
 from clipfarm_assets.metadata.rows import Video
 from clipfarm_assets.metadata.tables import videos_from_table
 from clipfarm_assets.settings import load_settings
@@ -281,7 +280,7 @@ def _append(ticks: _Ticks, number: int) -> Timing:
 
 
 def _ledger(instance: dg.DagsterInstance) -> None:
-    table = ledger_table(read_state(instance, Workshop(load_settings()), SEVEN), SEVEN)
+    table = read_ledger(instance, Workshop(load_settings()), SEVEN)
     assert table.num_rows == N * len(SEVEN)
     to_parquet(table)
     to_csv(table)

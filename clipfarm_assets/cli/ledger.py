@@ -43,13 +43,11 @@ def ledger(
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from clipfarm_assets.graph.ledger import ledger_table, to_csv, to_parquet
+        from clipfarm_assets.graph.ledger import read_ledger, to_csv, to_parquet
         from clipfarm_assets.graph.platform import Workshop
-        from clipfarm_assets.graph.stages import STAGES
-        from clipfarm_assets.graph.state import read_state
         from clipfarm_assets.settings import load_settings
 
-        rows = ledger_table(read_state(instance, Workshop(load_settings()), STAGES))
+        rows = read_ledger(instance, Workshop(load_settings()))
     for column, wanted in (("stage", stage), ("status", status), ("video_id", video)):
         if wanted is not None:
             rows = rows.filter(pc.equal(rows[column], wanted))

@@ -31,10 +31,9 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_aws.s3 import S3Resource
 
 from clipfarm_assets.graph.in_flight import VIDEOS
-from clipfarm_assets.graph.ledger import ledger_table
+from clipfarm_assets.graph.ledger import read_ledger
 from clipfarm_assets.graph.platform import Platform, Workshop
-from clipfarm_assets.graph.stages import STAGE_BY_NAME, STAGES
-from clipfarm_assets.graph.state import read_state
+from clipfarm_assets.graph.stages import STAGE_BY_NAME
 from clipfarm_assets.graph.videos import videos
 from clipfarm_assets.settings import load_settings
 from clipfarm_assets.store.artifacts import identity_key
@@ -226,7 +225,7 @@ def counts(instance: dg.DagsterInstance, asset: str) -> dict[str, int]:
 
 def ledger(instance: dg.DagsterInstance, stage: str) -> dict[str, dict[str, Any]]:
     """The ledger's rows of one stage, by video; needs the deployment's environment in this process."""
-    rows = ledger_table(read_state(instance, Workshop(load_settings()), STAGES)).to_pylist()
+    rows = read_ledger(instance, Workshop(load_settings())).to_pylist()
     return {row["video_id"]: row for row in rows if row["stage"] == stage}
 
 

@@ -147,6 +147,7 @@ def _encode(path: Path, codec: str, options: dict[str, str], n_frames: int, size
     with av.open(str(path), "w") as out:
         stream: Any = out.add_stream(codec, rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_type = "FRAME"  # one slice a picture, as cameras and platforms write
         for number in range(n_frames):
             x, y = (320 + 300 * np.array([np.sin(number / 40), np.cos(number / 55)])).astype(int)
             image = np.ascontiguousarray(plane[y : y + height, x : x + width] + noise[number % 4])

@@ -158,7 +158,11 @@ def load(folder: Path) -> tuple[Any, Any]:
 
 
 def make_clip(path: Path, seconds: float = SECONDS, size: tuple[int, int] = (1920, 1080)) -> Path:
-    """A moving, textured picture with grain: some 2 Mbit/s of H.264, as platforms deliver it; key frames 250 apart."""
+    """A moving, textured picture with grain: some 2 Mbit/s of H.264, as platforms deliver it; key frames 250 apart.
+
+    One slice a picture, as cameras and platforms write: PyAV's encoder would else make one a core, which a decoder
+    with threads then decodes side by side.
+    """
     width, height = size
     drawn = np.random.default_rng(1)
     texture = (
@@ -168,7 +172,7 @@ def make_clip(path: Path, seconds: float = SECONDS, size: tuple[int, int] = (192
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.time_base = Fraction(1, RATE)
+        stream.time_base, stream.codec_context.thread_type = Fraction(1, RATE), "FRAME"
         for number in range(round(seconds * RATE)):
             picture = texture[:, (3 * number) % width : (3 * number) % width + width]
             noisy = picture + np.roll(grain, 97 * number, (0, 1))

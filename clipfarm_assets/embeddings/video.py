@@ -105,15 +105,20 @@ class VideoEncoder:
         """The vector of each of several preprocessed videos; in bfloat16 on CUDA and where the model is."""
         import torch
 
-        device = self._loaded.device
-        pixels = torch.from_numpy(np.concatenate(videos)).to(device, self._loaded.model.dtype)
+        from clipfarm_assets.models.videomae import first_state
+
+        device, model = self._loaded.device, self._loaded.model
+        pixels = torch.from_numpy(np.concatenate(videos)).to(device, model.dtype)
         inputs: dict[str, Any] = {self.preprocessor.input_name: pixels}
-        if self._loaded.model.config.model_type == "vjepa2":
+        if model.config.model_type == "vjepa2":
             inputs["skip_predictor"] = True  # the predictor adds nothing to the encoder's states
         on_cuda = device.startswith("cuda")
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16) if on_cuda else nullcontext():
-            states = self._loaded.model(**inputs).last_hidden_state
-            pooled = states[:, 0] if self._pooling == "first_token" else states.mean(1)
+            if self._pooling == "first_token" and model.config.model_type == "videomae":
+                pooled = first_state(model, pixels)
+            else:
+                states = model(**inputs).last_hidden_state
+                pooled = states[:, 0] if self._pooling == "first_token" else states.mean(1)
         return [l2_normalize(each) for each in pooled.float().cpu().numpy()]
 
 

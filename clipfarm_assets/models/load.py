@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 from clipfarm_assets.errors import ConfigurationError, ModelMismatch, ModelUnavailable
 from clipfarm_assets.models import places, standin
 from clipfarm_assets.models.catalog import packaged_text_folder, remember_real
-from clipfarm_assets.models.kernels import has_bfloat16, in_bfloat16, with_onednn
 from clipfarm_assets.models.lock import verify
 from clipfarm_assets.models.ref import Modality, ModelRef, Precision
 from clipfarm_assets.settings import Settings
@@ -186,6 +185,8 @@ def _load(ref: ModelRef, settings: Settings, store: ObjectStore | None, device: 
 
 def _ready(model: Any, device: str, precision: Precision) -> Any:
     """The module where it is to infer, and as quick as it can be there. On CUDA weights stay float32."""
+    from clipfarm_assets.models.kernels import has_bfloat16, in_bfloat16, with_onednn
+
     placed = model.to(device).eval()
     if precision == "bfloat16" and not (device.startswith("cuda") or (device == "cpu" and has_bfloat16())):
         raise ConfigurationError(

@@ -11,7 +11,7 @@ from clipfarm_assets.embeddings.vectors import from_npy
 from clipfarm_assets.embeddings.video import VideoEncoder, embed_videos, frame_choice, load_video_encoder
 from clipfarm_assets.errors import ConfigurationError, MissingRawObject, UnsupportedMedia, VideoError
 from clipfarm_assets.media.frames import sample_frames
-from clipfarm_assets.models import load
+from clipfarm_assets.models import kernels, load
 from clipfarm_assets.models.catalog import ModelSet, resolve_models
 from clipfarm_assets.models.kernels import has_bfloat16
 from clipfarm_assets.models.places import model_folder
@@ -77,7 +77,7 @@ def test_bfloat16_is_near_float32_and_another_model_by_name(models: ModelSet, se
 def test_a_processor_without_bfloat16_is_told(
     models: ModelSet, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(kernels, "has_bfloat16", lambda: False)
     monkeypatch.setattr(load, "_loaded", {})
     with pytest.raises(ConfigurationError, match="bfloat16") as refused:
         load_video_encoder(replace(models.video, precision="bfloat16"), settings, None)

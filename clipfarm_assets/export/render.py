@@ -211,6 +211,7 @@ class _Picture:
         codec = self._out.codec_context
         codec.time_base = _TICK
         codec.thread_count = clip.settings.threads or usable_cores()
+        codec.thread_type = "FRAME"  # threads that share a picture cut it into slices, which cost size
         codec.color_range = codec.colorspace = codec.color_primaries = codec.color_trc = 1
         codec.sample_aspect_ratio = Fraction(1)
         self._step = round(1 / rate / _TICK)

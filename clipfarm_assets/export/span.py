@@ -36,10 +36,12 @@ def frames_between(path: Path, start_sec: float, end_sec: float, is_indexed: boo
         IndexDisagrees: only with ``is_indexed``.
     """
     start_sec, end_sec = start_sec - _SLACK_SEC, end_sec - _SLACK_SEC
-    index = (index_of_tables(path) or index_of_packets(path)) if is_indexed else None
-    if index is None:
-        return _sequential(path, start_sec, end_sec)
-    return _indexed(path, index, start_sec, end_sec)
+    for read_index in (index_of_tables, index_of_packets) if is_indexed else ():
+        with open_media(path) as media:
+            index = read_index(media)
+        if index is not None:
+            return _indexed(path, index, start_sec, end_sec)
+    return _sequential(path, start_sec, end_sec)
 
 
 def _sequential(path: Path, start_sec: float, end_sec: float) -> Iterator[TimedFrame]:

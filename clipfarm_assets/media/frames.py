@@ -22,7 +22,17 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from clipfarm_assets.errors import UnsupportedMedia
-from clipfarm_assets.media.opening import check_count, decoded, only, open_media, packets_of, reason, seconds, video_of
+from clipfarm_assets.media.opening import (
+    Media,
+    check_count,
+    decoded,
+    only,
+    open_media,
+    packets_of,
+    reason,
+    seconds,
+    video_of,
+)  # fmt: skip
 from clipfarm_assets.media.orientation import Image, upright
 from clipfarm_assets.media.packet_index import PacketIndex, index_of_packets, index_of_tables
 
@@ -98,13 +108,14 @@ def select_frames(path: Path | str, choose: Choose) -> Frames:
         UnsupportedMedia: nothing decodes, or the video exceeds a limit.
     """
     for read_index in (index_of_tables, index_of_packets):
-        index = read_index(path)
-        if index is None:
-            continue
-        chosen = list(choose(index.times_sec))
-        images = _decode_indexed(path, index, sorted(set(index.pts[chosen].tolist())))
-        if images is not None:
-            return _frames(index, chosen, images)
+        with open_media(path) as media:
+            index = read_index(media)
+            if index is None:
+                continue
+            chosen = list(choose(index.times_sec))
+            images = _decode_indexed(media, index, sorted(set(index.pts[chosen].tolist())))
+            if images is not None:
+                return _frames(index, chosen, images)
     if index is None:
         return _select_sequentially(path, choose)
     images, missing = _decode_nearest(path, sorted(set(index.pts[chosen].tolist())))
@@ -132,24 +143,23 @@ def decode_all(path: Path | str) -> Iterator[Picture]:
         yield Picture(index, time_sec, upright(frame))
 
 
-def _decode_indexed(path: Path | str, index: PacketIndex, wanted: list[int]) -> dict[int, Image] | None:
+def _decode_indexed(media: Media, index: PacketIndex, wanted: list[int]) -> dict[int, Image] | None:
     """The wanted frames by timestamp; None where anything is not as the index says."""
     starts = index.keys[np.searchsorted(index.keys, wanted, "right") - 1].tolist()
     groups: dict[int, set[int]] = {}
     for start, pts in zip(starts, wanted, strict=True):
         groups.setdefault(start, set()).add(pts)
     found: dict[int, Image] = {}
-    with open_media(path) as media:
-        stream = video_of(media)
-        only(media.container, stream)
-        try:
-            for start, group in groups.items():
-                images = _decode_group(media.container, stream, index, start, group)
-                if images is None:
-                    return None
-                found |= images
-        except av.FFmpegError:
-            return None
+    stream = video_of(media)
+    only(media.container, stream)
+    try:
+        for start, group in groups.items():
+            images = _decode_group(media.container, stream, index, start, group)
+            if images is None:
+                return None
+            found |= images
+    except av.FFmpegError:
+        return None
     return found
 
 

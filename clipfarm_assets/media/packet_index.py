@@ -1,8 +1,8 @@
 """Which frames a video has, when each is shown, and where decoding can start, without decoding anything.
 
-In: a local path. Out: a ``PacketIndex``, or None where what the container says is not to be trusted: the caller then
-decodes from the beginning. What can go wrong: ``UnsupportedMedia`` (no media file, or beyond a limit),
-``MissingRawObject`` (no such file).
+In: a ``Media`` that was just opened; none of its packets was read. Out: a ``PacketIndex``, or None where what the
+container says is not to be trusted: the caller then decodes from the beginning. What can go wrong: ``UnsupportedMedia``
+(no video, or beyond a limit).
 """
 
 from array import array
@@ -47,33 +47,32 @@ class PacketIndex(NamedTuple):
         return at < len(dts) and dts[at] == packet.dts and pts[at] == packet.pts
 
 
-def index_of_tables(path: Path | str) -> PacketIndex | None:
+def index_of_tables(media: Media) -> PacketIndex | None:
     """The index as an MP4's tables give it, without reading the media between them.
 
     ffmpeg's own index has every packet's decoding time, place and key flag, but not its presentation time: that comes
     from the tables, moved by what the edit list moves the first packet. None where the two do not agree on every
     sample, where an edit list hides samples, or where the file ends before its last sample.
     """
-    with open_media(path) as media:
-        stream = video_of(media)
-        table = next((table for table in media.tables if table.track_id == stream.id), None)
-        times = table.times() if table is not None and table.n_samples else None
-        if times is None or stream.codec_context.codec.canonical_name not in _TABLED_CODECS:
-            return None
-        own_dts, own_pts = times
-        entries = [(e.timestamp, e.pos + e.size, e.size, e.is_keyframe, e.is_discard) for e in stream.index_entries]
-        if len(entries) != len(own_dts):
-            return None
-        dts, ends, sizes, is_key, is_discard = np.array(entries, dtype=np.int64).T
-        same_times = np.all(np.diff(dts) > 0) and np.all(dts - own_dts == dts[0] - own_dts[0])
-        all_there = np.all(sizes > 0) and np.max(ends) <= Path(path).stat().st_size
-        first = _first_packet(media, stream)
-        starts = first is not None and first.is_keyframe and first.pts is not None and first.dts == dts[0]
-        if not (same_times and all_there and starts) or np.any(is_discard):
-            return None
-        pts = own_pts + (first.pts - own_pts[0])
-        index = _checked_index(pts, pts[is_key > 0], pts, media)
-        return index and index._replace(by_dts=(dts, pts))
+    stream = video_of(media)
+    table = next((table for table in media.tables if table.track_id == stream.id), None)
+    times = table.times() if table is not None and table.n_samples else None
+    if times is None or stream.codec_context.codec.canonical_name not in _TABLED_CODECS:
+        return None
+    own_dts, own_pts = times
+    entries = [(e.timestamp, e.pos + e.size, e.size, e.is_keyframe, e.is_discard) for e in stream.index_entries]
+    if len(entries) != len(own_dts):
+        return None
+    dts, ends, sizes, is_key, is_discard = np.array(entries, dtype=np.int64).T
+    same_times = np.all(np.diff(dts) > 0) and np.all(dts - own_dts == dts[0] - own_dts[0])
+    all_there = np.all(sizes > 0) and np.max(ends) <= media.container.size
+    first = _first_packet(media, stream)
+    starts = first is not None and first.is_keyframe and first.pts is not None and first.dts == dts[0]
+    if not (same_times and all_there and starts) or np.any(is_discard):
+        return None
+    pts = own_pts + (first.pts - own_pts[0])
+    index = _checked_index(pts, pts[is_key > 0], pts, media)
+    return index and index._replace(by_dts=(dts, pts))
 
 
 def _first_packet(media: Media, stream: VideoStream) -> Any:
@@ -84,32 +83,31 @@ def _first_packet(media: Media, stream: VideoStream) -> Any:
         return None
 
 
-def index_of_packets(path: Path | str, seekable: bool = True) -> PacketIndex | None:
+def index_of_packets(media: Media, seekable: bool = True) -> PacketIndex | None:
     """The video's packets; None where they do not tell for sure which frames there are (or where seeks land)."""
-    with open_media(path) as media:
-        stream = video_of(media)
-        codec = stream.codec_context.codec.canonical_name
-        known = media.container.format.name.split(",")[0] in _INDEXED_FORMATS and codec in _INDEXED_CODECS
-        if seekable and not known:
-            return None
-        only(media.container, stream)
-        shown, keys, packets = array("q"), array("q"), array("q")
-        try:
-            for packet in packets_of(media.container, stream):
-                if packet.size == 0:
-                    continue
-                if packet.pts is None or packet.is_corrupt or not (keys or packet.is_keyframe):
-                    return None
-                packets.append(packet.pts)
-                if packet.is_keyframe:
-                    keys.append(packet.pts)
-                if not packet.is_discard and _is_shown(codec, packet):
-                    shown.append(packet.pts)
-                check_count(media, len(packets))
-        except av.FFmpegError:
-            return None
-        shown_at, keys_at, packets_at = (np.array(ticks, dtype=np.int64) for ticks in (shown, keys, packets))
-        return _checked_index(shown_at, keys_at, packets_at, media)
+    stream = video_of(media)
+    codec = stream.codec_context.codec.canonical_name
+    known = media.container.format.name.split(",")[0] in _INDEXED_FORMATS and codec in _INDEXED_CODECS
+    if seekable and not known:
+        return None
+    only(media.container, stream)
+    shown, keys, packets = array("q"), array("q"), array("q")
+    try:
+        for packet in packets_of(media.container, stream):
+            if packet.size == 0:
+                continue
+            if packet.pts is None or packet.is_corrupt or not (keys or packet.is_keyframe):
+                return None
+            packets.append(packet.pts)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+            if not packet.is_discard and _is_shown(codec, packet):
+                shown.append(packet.pts)
+            check_count(media, len(packets))
+    except av.FFmpegError:
+        return None
+    shown_at, keys_at, packets_at = (np.array(ticks, dtype=np.int64) for ticks in (shown, keys, packets))
+    return _checked_index(shown_at, keys_at, packets_at, media)
 
 
 def _checked_index(shown: Ticks, keys: Ticks, packets: Ticks, media: Media) -> PacketIndex | None:
@@ -145,7 +143,8 @@ def timestamps(path: Path | str) -> tuple[NDArray[np.float64], list[int]] | None
     Decoding times are ticks of the stream, strictly ascending and none later than its packet's presentation, as a
     muxer wants them. None where the packets do not tell for sure which frames there are.
     """
-    index = index_of_packets(path, seekable=False)
+    with open_media(path) as media:
+        index = index_of_packets(media, seekable=False)
     if index is None:
         return None
     order = np.sort(index.packets)

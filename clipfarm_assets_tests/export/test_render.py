@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,15 @@ def test_no_media_is_an_error_and_no_file(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedMedia):
         render(source, 0.0, 1.0, "1:1", tmp_path / "clip.mp4", settings=QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
+
+
+def test_a_clip_is_no_larger_on_a_machine_of_more_cores(made: Made, tmp_path: Path) -> None:
+    sizes = [
+        render(made("cfr.mp4"), 0.0, 2.0, "9:16", tmp_path / f"{threads}.mp4", settings=replace(QUICK, threads=threads))
+        .path.stat().st_size
+        for threads in (1, 8)
+    ]  # fmt: skip
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
 
 
 def test_progress_never_goes_back_and_ends_at_one(made: Made, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_tables_of_an_mp4_are_its_index(
 
 def sample_frames_by_packets(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
-        patch.setattr(frames, "index_of_tables", lambda path: None)
+        patch.setattr(frames, "index_of_tables", lambda media: None)
         return sample_frames(path, 16)
 
 

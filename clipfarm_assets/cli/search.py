@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 search = typer.Typer(help="Finds videos and clips by words and by meaning.", no_args_is_help=True)
 
-_SHOWN_TEXT = 60
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 
@@ -138,10 +137,11 @@ def _show(found: "Sequence[tuple[Document, float]]", format_: str) -> None:
         rows = [{"key": document.key, "score": score, **asdict(document)} for document, score in found]
         print(json.dumps(rows, indent=1, ensure_ascii=False, default=lambda moment: moment.isoformat()))
         return
-    table = Table(Column("item", no_wrap=True), "score", "title", "game", "by", box=None)  # a key is there to be copied
+    key_width = max((len(document.key) for document, _ in found), default=0)  # for copying, in one piece
+    table = Table("score", Column("item", min_width=key_width), "game", "by", box=None)
     for document, score in found:
-        shown = (document.title[:_SHOWN_TEXT], document.game, document.broadcaster or document.creator)
-        table.add_row(escape(document.key), f"{score:.3f}", *(escape(each) for each in shown))
+        item = f"{escape(document.title)}\n[dim]{escape(document.key)}[/dim]"
+        table.add_row(f"{score:.3f}", item, escape(document.game), escape(document.broadcaster or document.creator))
     if found:
         Console().print(table)
 

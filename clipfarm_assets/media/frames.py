@@ -32,7 +32,7 @@ from clipfarm_assets.media.opening import (
     reason,
     seconds,
     video_of,
-)  # fmt: skip
+)
 from clipfarm_assets.media.orientation import Image, upright
 from clipfarm_assets.media.packet_index import PacketIndex, index_of_packets, index_of_tables
 

@@ -28,15 +28,15 @@ class OneDnnLinear(torch.nn.Module):
 
     def __init__(self, dense: torch.nn.Linear) -> None:
         super().__init__()
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(dense.weight.detach())
-        self._bias = None if dense.bias is None else dense.bias.detach()
+        self.register_buffer("weight", torch.ops.mkldnn._reorder_linear_weight(dense.weight.detach()))
+        self.register_buffer("bias", None if dense.bias is None else dense.bias.detach())
         self.then: Literal["none", "gelu"] = "none"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) to (..., out)."""
         exactly = "none"  # not GELU's approximation by tanh
         return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
-            x.contiguous(), self._weight, self._bias, self.then, [], exactly
+            x.contiguous(), self.weight, self.bias, self.then, [], exactly
         )
 
 

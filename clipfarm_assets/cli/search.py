@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from clipfarm_assets.graph.platform import Workshop
     from clipfarm_assets.search.documents import Document
 
+_TITLE_WIDTH = 40
+
 search = typer.Typer(help="Finds videos and clips by words and by meaning.", no_args_is_help=True)
 
 
@@ -137,8 +139,8 @@ def _show(found: "Sequence[tuple[Document, float]]", format_: str) -> None:
         rows = [{"key": document.key, "score": score, **asdict(document)} for document, score in found]
         print(json.dumps(rows, indent=1, ensure_ascii=False, default=lambda moment: moment.isoformat()))
         return
-    key_width = max((len(document.key) for document, _ in found), default=0)  # for copying, in one piece
-    table = Table("score", Column("item", min_width=key_width), "game", "by", box=None)
+    whole_keys = max((len(document.key) for document, _ in found), default=0)  # there to be copied, so in one piece
+    table = Table("score", Column("item", width=max(whole_keys, _TITLE_WIDTH)), "game", "by", box=None)
     for document, score in found:
         item = f"{escape(document.title)}\n[dim]{escape(document.key)}[/dim]"
         table.add_row(f"{score:.3f}", item, escape(document.game), escape(document.broadcaster or document.creator))
